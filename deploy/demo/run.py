@@ -134,7 +134,7 @@ See what the contact received:
 Send an event of your own through the webhook:
   curl -X POST {api}/api/webhook/send {with_key} {as_json} -d '{{"eventType":"custom.event","data":{{"n":1}}}}'
 Add a receiver of yours, on this machine too (n8n listens on 5678):
-  curl -X POST {api}/api/endpoints {with_key} {as_json} -d '{{"url":"http://127.0.0.1:5678/webhook/kurir"}}'
+  curl -X POST {api}/api/endpoints {with_key} {as_json} -d '{{"url":"http://127.0.0.1:5678/webhook/kurir","events":["message.received"]}}'
 {reference(api)}
 Follow the logs:
   tail -f {folder}/*.log

@@ -59,7 +59,8 @@ pub async fn record(State(app): State<AppState>, mut request: Request, next: Nex
 
     let status = response.status().as_u16();
     span.record("http.response.status_code", status);
-    app.requests.record(method.as_str(), &route, status, began.elapsed());
+    let trace = span.in_scope(|| trace_context::collected_trace(trace_context::current().as_deref()));
+    app.requests.record((method.as_str(), &route), status, began.elapsed(), trace);
     if response.status().is_server_error() {
         span.record("otel.status_code", "ERROR");
     }

@@ -76,7 +76,12 @@ pub use config::ApiConfig;
 use api_key::ApiKey;
 use app_state::AppState;
 use kurir_chassis::{
-    broker::Broker, health::Health, metrics::MetricsRegistry, shutdown::CancellationToken, tasks::TaskSet,
+    broker::Broker,
+    health::Health,
+    metrics::MetricsRegistry,
+    metrics_push::{self, MetricsSource},
+    shutdown::CancellationToken,
+    tasks::TaskSet,
 };
 use kurir_contract::service::ServiceName;
 use std::time::Duration;
@@ -103,10 +108,15 @@ pub async fn run(config: ApiConfig, shutdown: CancellationToken) -> anyhow::Resu
     health.watch_folder(config.index.index_path.clone());
     let metrics = MetricsRegistry::default();
     metrics.add_service(ServiceName::Api, &broker);
+    if let Some(certificate) = &certificate {
+        certificate.declare_metrics(&metrics);
+    }
     let app = AppState::new(&config, broker.clone(), health.clone(), &metrics);
 
     let mut tasks = TaskSet::new(shutdown);
     let asked = tasks.shutdown_token();
+    let source = MetricsSource::new(ServiceName::Api, health.instance());
+    tasks.spawn("metrics push", metrics_push::run(config.logging.clone(), source, metrics.clone(), asked.clone()));
     let router = router::router(&config, app.clone(), metrics);
     tasks.spawn(
         "http",

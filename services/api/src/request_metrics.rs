@@ -2,10 +2,10 @@
 //!
 //! Labels are routes as the router has them, never paths as callers write them, so their number is bounded.
 
-use kurir_chassis::metrics::{MetricsRegistry, seconds_histogram};
+use kurir_chassis::metrics::{MetricsRegistry, TraceLabel, TracedHistogram, traced_seconds_histogram};
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ struct RequestLabels {
 #[derive(Clone)]
 pub struct RequestMetrics {
     requests: Family<RequestLabels, Counter>,
-    duration: Histogram,
+    duration: TracedHistogram,
     pub under_way: Gauge,
 }
 
@@ -30,7 +30,8 @@ const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 impl RequestMetrics {
     #[must_use]
     pub fn register(metrics: &MetricsRegistry) -> Self {
-        let declared = Self { requests: Family::default(), duration: seconds_histogram(), under_way: Gauge::default() };
+        let declared =
+            Self { requests: Family::default(), duration: traced_seconds_histogram(), under_way: Gauge::default() };
         metrics.declare_metrics(|registry| {
             let help = "Requests that were answered, by method, route and status";
             registry.register("api_requests", help, declared.requests.clone());
@@ -40,11 +41,11 @@ impl RequestMetrics {
         declared
     }
 
-    /// Counts an answered request.
-    pub fn record(&self, method: &str, route: &str, status: u16, took: Duration) {
+    /// Counts an answered request. `trace`: if it is collected.
+    pub fn record(&self, (method, route): (&str, &str), status: u16, took: Duration, trace: Option<TraceLabel>) {
         let method = METHODS.iter().find(|known| **known == method).unwrap_or(&"other");
         let labels = RequestLabels { method: (*method).to_owned(), route: route.to_owned(), status };
         self.requests.get_or_create(&labels).inc();
-        self.duration.observe(took.as_secs_f64());
+        self.duration.observe(took.as_secs_f64(), trace, None);
     }
 }

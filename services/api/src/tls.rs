@@ -2,7 +2,8 @@
 //! needs no restart; while the files do not fit together, the certificate that was read before stays.
 
 use crate::{connection::answer_and_close, connection_stream::whole_answer};
-use kurir_chassis::{settings::SettingProblem, shutdown::CancellationToken};
+use kurir_chassis::{metrics::MetricsRegistry, settings::SettingProblem, shutdown::CancellationToken};
+use prometheus_client::metrics::gauge::Gauge;
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -19,6 +20,7 @@ use tokio::{
     time::{interval, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 /// From the connection to the end of the handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
@@ -76,6 +78,13 @@ impl CertificateFiles {
         Ok(Self { certificate: read("TLS_CERT_FILE", certificate)?, key: read("TLS_KEY_FILE", key)? })
     }
 
+    /// When the API's own certificate expires, in seconds since 1970; 0 if it does not say so in good form.
+    fn expiry(&self) -> i64 {
+        let own = CertificateDer::pem_slice_iter(&self.certificate).next().and_then(Result::ok);
+        let parsed = own.as_ref().and_then(|own| X509Certificate::from_der(own).ok());
+        parsed.map_or(0, |(_, certificate)| certificate.validity().not_after.timestamp())
+    }
+
     fn parse(&self) -> Result<Arc<ServerConfig>, SettingProblem> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<_, _>>()
@@ -105,6 +114,7 @@ impl CertificateFiles {
 pub struct TlsCertificate {
     settings: CertificateSettings,
     current: RwLock<CurrentCertificate>,
+    expiry: Gauge,
 }
 
 struct CurrentCertificate {
@@ -122,9 +132,21 @@ impl TlsCertificate {
         let Some(read) = settings.read() else { return Ok(None) };
         let current = read.and_then(|seen| Ok(CurrentCertificate { config: seen.parse()?, seen }));
         match current {
-            Ok(current) => Ok(Some(Arc::new(Self { settings: settings.clone(), current: RwLock::new(current) }))),
+            Ok(current) => {
+                let expiry = Gauge::default();
+                expiry.set(current.seen.expiry());
+                Ok(Some(Arc::new(Self { settings: settings.clone(), current: RwLock::new(current), expiry })))
+            }
             Err(SettingProblem { variable, fix }) => anyhow::bail!("{variable}: {fix}"),
         }
+    }
+
+    /// Serves the end of the certificate's validity as a metric.
+    pub fn declare_metrics(&self, metrics: &MetricsRegistry) {
+        metrics.declare_metrics(|registry| {
+            let help = "When the certificate of TLS_CERT_FILE expires";
+            registry.register("api_certificate_expiry_timestamp_seconds", help, self.expiry.clone());
+        });
     }
 
     /// Takes a renewed certificate, until the shutdown.
@@ -150,6 +172,7 @@ impl TlsCertificate {
         match found.parse() {
             Ok(config) => {
                 current.config = config;
+                self.expiry.set(found.expiry());
                 tracing::info!("the API uses the new certificate of TLS_CERT_FILE");
             }
             Err(SettingProblem { variable, fix }) => tracing::warn!(

@@ -7,7 +7,7 @@ use kurir_chassis::{
     settings::{ServiceSettings, SettingProblem},
     telemetry::LogSettings,
 };
-use kurir_contract::{proxy_url::ProxyUrl, session_record::SessionSettings};
+use kurir_contract::{proxy_url::ProxyUrl, session_record::SessionRecord};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Connects one WhatsApp session with NATS.
@@ -102,6 +102,9 @@ pub struct GatewayConfig {
     /// The most sessions that this gateway runs; unset: any number.
     #[arg(long, env = "GATEWAY_MAX_SESSIONS")]
     pub gateway_max_sessions: Option<usize>,
+    /// Of one session: whether keys that were made elsewhere are on their way.
+    #[arg(skip)]
+    pub awaits_keys: bool,
     /// How many sessions start in a second.
     #[arg(long, env = "SESSION_START_RATE", default_value_t = 10)]
     pub session_start_rate: u32,
@@ -278,8 +281,10 @@ impl GatewayConfig {
 
     /// The settings of one session: those of the gateway, but for what the session has of its own.
     #[must_use]
-    pub fn for_session(&self, own: &SessionSettings) -> Self {
+    pub fn for_session(&self, record: &SessionRecord) -> Self {
+        let own = &record.settings;
         Self {
+            awaits_keys: record.awaits_keys,
             whatsapp_mark_online: own.mark_online.unwrap_or(self.whatsapp_mark_online),
             whatsapp_history_sync: own.history_sync.unwrap_or(self.whatsapp_history_sync),
             whatsapp_status_broadcast: own.status_broadcast.unwrap_or(self.whatsapp_status_broadcast),

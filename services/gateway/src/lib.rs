@@ -52,7 +52,12 @@ mod shared_ticks;
 use config::GatewayConfig;
 use hosting::{GatewayLease, KeyExporter, SessionContext, SessionFolder, SessionRegistry, Supervisor, WhatsappReach};
 use kurir_chassis::{
-    broker::Broker, health::Health, metrics::MetricsRegistry, shutdown::CancellationToken, tasks::TaskSet,
+    broker::Broker,
+    health::Health,
+    metrics::MetricsRegistry,
+    metrics_push::{self, MetricsSource},
+    shutdown::CancellationToken,
+    tasks::TaskSet,
 };
 use kurir_contract::service::ServiceName;
 use metrics::GatewayMetrics;
@@ -75,6 +80,7 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     let metrics = MetricsRegistry::default();
     metrics.add_service(ServiceName::Gateway, &broker);
     let counted = GatewayMetrics::register(&metrics);
+    let (log, source) = (config.log.clone(), MetricsSource::new(ServiceName::Gateway, health.instance()));
     let storage = StorageMonitor::new(broker.clone(), counted.clone());
     let reach = WhatsappReach::new(counted.clone());
     let (name, most) = (health.instance().to_owned(), config.gateway_max_sessions);
@@ -124,6 +130,7 @@ pub async fn run(config: GatewayConfig, shutdown: CancellationToken) -> anyhow::
     let released = CancellationToken::new();
     let sessions = run_sessions(Supervisor::new(context, config)?, tasks.shutdown_token(), released.clone());
     tasks.spawn("clock", clock);
+    tasks.spawn("metrics push", metrics_push::run(log, source, metrics.clone(), tasks.shutdown_token()));
     tasks.spawn("sessions", sessions);
     tasks.spawn("key export", exporter.run(tasks.shutdown_token()));
     tasks.spawn("lease", lease.run(released));

@@ -1,6 +1,9 @@
 //! The gateway's metrics, each with its session: `/metrics` on `HEALTH_LISTEN`.
 
-use kurir_chassis::metrics::{MetricsRegistry, seconds_histogram};
+use kurir_chassis::{
+    metrics::{MetricsRegistry, TracedHistogram, seconds_histogram, traced_waits_histogram},
+    trace_context,
+};
 use kurir_contract::{
     event::{EventType, NoticedBy},
     session::{SessionId, SessionStatus},
@@ -50,10 +53,12 @@ pub struct GatewayMetrics {
     reconnects: Family<SessionLabels, Counter>,
     silences: Family<SilenceLabels, Counter>,
     phone_seen: Family<SessionLabels, Gauge>,
+    restricted: Family<SessionLabels, Gauge>,
     published: Family<EventLabels, Counter>,
     truncated: Family<EventLabels, Counter>,
     unknown: Counter,
     sends: Family<SendLabels, Counter>,
+    send_wait: Family<SendLabels, TracedHistogram>,
     hook_wait: Histogram,
     storage: Gauge,
     lost_jobs: Counter,
@@ -69,10 +74,12 @@ impl GatewayMetrics {
             reconnects: Family::default(),
             silences: Family::default(),
             phone_seen: Family::default(),
+            restricted: Family::default(),
             published: Family::default(),
             truncated: Family::default(),
             unknown: Counter::default(),
             sends: Family::default(),
+            send_wait: Family::new_with_constructor(traced_waits_histogram),
             hook_wait: seconds_histogram(),
             storage: Gauge::default(),
             lost_jobs: Counter::default(),
@@ -101,6 +108,11 @@ impl GatewayMetrics {
                 "session_phone_last_seen_timestamp_seconds",
                 "When the account's phone was last seen",
                 declared.phone_seen.clone(),
+            );
+            registry.register(
+                "session_restricted",
+                "1 while WhatsApp restricts the account, 0 afterwards",
+                declared.restricted.clone(),
             );
             registry.register(
                 "events_truncated",
@@ -135,6 +147,11 @@ impl GatewayMetrics {
             registry.register("events_published", "Events that EVENTS has, by type", declared.published.clone());
             registry.register("sends", "Sends that were answered, by outcome", declared.sends.clone());
             registry.register(
+                "send_seconds",
+                "How long sends took until WhatsApp's acknowledgement or their refusal, their turn included, by outcome",
+                declared.send_wait.clone(),
+            );
+            registry.register(
                 "hook_wait_seconds",
                 "How long WhatsApp's messages waited until EVENTS had them",
                 declared.hook_wait.clone(),
@@ -166,6 +183,10 @@ impl GatewayMetrics {
         self.phone_seen.get_or_create(&SessionLabels { session: session.to_string() }).set(unix_seconds);
     }
 
+    pub fn record_restricted(&self, session: &SessionId, is_restricted: bool) {
+        self.restricted.get_or_create(&SessionLabels { session: session.to_string() }).set(i64::from(is_restricted));
+    }
+
     /// Counts an event of this type that was made smaller.
     pub fn count_truncated(&self, kind: &EventType) {
         self.truncated.get_or_create(&EventLabels { r#type: kind.to_string() }).inc();
@@ -180,9 +201,12 @@ impl GatewayMetrics {
         self.published.get_or_create(&EventLabels { r#type: kind.to_string() }).inc();
     }
 
-    pub fn count_send(&self, accepted: bool) {
-        let outcome = if accepted { "accepted" } else { "refused" };
-        self.sends.get_or_create(&SendLabels { outcome }).inc();
+    /// Counts a send that was answered after this time.
+    pub fn count_send(&self, accepted: bool, took: Duration) {
+        let labels = SendLabels { outcome: if accepted { "accepted" } else { "refused" } };
+        self.sends.get_or_create(&labels).inc();
+        let trace = trace_context::collected_trace(trace_context::current().as_deref());
+        self.send_wait.get_or_create(&labels).observe(took.as_secs_f64(), trace, None);
     }
 
     /// Records whether NATS stores events.

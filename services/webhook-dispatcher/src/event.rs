@@ -10,6 +10,7 @@ use kurir_contract::{
     session::SessionId,
     subject,
 };
+use time::OffsetDateTime;
 
 /// An event, and what its delivery needs to know of it.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct StoredEvent {
     pub report_to: Option<String>,
     pub traceparent: Option<String>,
     pub headers: Option<HeaderMap>,
+    /// When EVENTS stored it, if that is known.
+    pub stored_at: Option<OffsetDateTime>,
 }
 
 impl StoredEvent {
@@ -56,7 +59,8 @@ impl StoredEvent {
             }
         }
         let (id, kind) = (id.unwrap_or_else(|| EventId::from_sequence(sequence)), kind_of(&subject));
-        Self { id, kind, subject, sequence, payload, not_for, only_for, report_to, traceparent, headers }
+        let stored_at = None;
+        Self { id, kind, subject, sequence, payload, not_for, only_for, report_to, traceparent, headers, stored_at }
     }
 
     #[must_use]
@@ -79,7 +83,8 @@ fn is_usable(id: &str) -> bool {
 
 impl From<StreamMessage> for StoredEvent {
     fn from(stored: StreamMessage) -> Self {
-        Self::new(stored.subject, stored.sequence, Some(stored.headers), stored.payload)
+        let event = Self::new(stored.subject, stored.sequence, Some(stored.headers), stored.payload);
+        Self { stored_at: Some(stored.time), ..event }
     }
 }
 

@@ -10,7 +10,7 @@
 //! - [`event`]: the event that a delivery is about.
 //! - [`delivery`]: one attempt from top to bottom, and its settlement: acknowledged, scheduled again, or given up. NATS
 //!   keeps every wait between two attempts.
-//! - [`metrics`]: what is counted on the way.
+//! - [`metrics`]: what is counted on the way; [`backlog`]: what waits.
 //!
 //! Besides the deliveries there are [`commands`]: [`replay`] delivers events again, [`ledger`] reports where each event
 //! is, and [`command_error`] words the refusals.
@@ -18,6 +18,7 @@
 //! Any number of dispatchers share the work and exchange no messages about it: the consumers in NATS hand out the
 //! events.
 
+pub mod backlog;
 pub mod command_error;
 pub mod commands;
 pub mod config;
@@ -51,10 +52,15 @@ use crate::{
         worker::{DeliveryWorker, WorkerInputs},
     },
     ledger::LedgerService,
-    metrics::DeliveryMetrics,
+    metrics::{BacklogMetrics, DeliveryMetrics},
 };
 use kurir_chassis::{
-    broker::Broker, health::Health, metrics::MetricsRegistry, shutdown::CancellationToken, tasks::TaskSet,
+    broker::Broker,
+    health::Health,
+    metrics::MetricsRegistry,
+    metrics_push::{self, MetricsSource},
+    shutdown::CancellationToken,
+    tasks::TaskSet,
 };
 use kurir_contract::service::ServiceName;
 use std::{sync::Arc, time::Duration};
@@ -78,6 +84,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     if let Some(listen) = config.health_listen() {
         tasks.spawn("health", health.clone().serve_probes_and_metrics(listen, metrics.clone(), shutdown.clone()));
     }
+    let source = MetricsSource::new(ServiceName::WebhookDispatcher, health.instance());
+    tasks.spawn("metrics push", metrics_push::run(config.log.clone(), source, metrics.clone(), shutdown.clone()));
     tasks.spawn("clock", broker.clock.clone().follow(broker.client.clone(), shutdown.clone()));
     tasks.spawn("pings", health.clone().answer_pings(shutdown.clone()));
     let (attempts, recorder) = open_attempt_log(broker.clone());
@@ -93,6 +101,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let (health_changes, reported) = mpsc::channel(HEALTH_CHANGE_QUEUE);
     let reporter = HealthReporter::new(broker.clone(), reported, config.webhook_disable_after, failing.clone());
     tasks.spawn("endpoint health", reporter.run(shutdown.clone()));
+    tasks.spawn("backlog", backlog::follow(broker.clone(), BacklogMetrics::register(&metrics), shutdown.clone()));
     let peers = PeerCount::default();
     tasks.spawn("peer count", peers.clone().run(broker.clone(), shutdown.clone()));
 

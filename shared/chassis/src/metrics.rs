@@ -4,8 +4,11 @@
 
 use axum::{Router, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use prometheus_client::{
-    encoding::text::encode,
-    metrics::histogram::{Histogram, exponential_buckets},
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        exemplar::HistogramWithExemplars,
+        histogram::{Histogram, exponential_buckets},
+    },
     registry::Registry,
 };
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +23,29 @@ const BUCKETS: u16 = 16;
 #[must_use]
 pub fn seconds_histogram() -> Histogram {
     Histogram::new(exponential_buckets(FIRST_BUCKET_SECONDS, 2.0, BUCKETS))
+}
+
+/// Names the collected trace of one observation, which stands as an example beside the bucket into which it fell.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TraceLabel {
+    pub trace_id: String,
+}
+
+/// A histogram whose buckets name traces as examples.
+pub type TracedHistogram = HistogramWithExemplars<TraceLabel>;
+
+/// A histogram of durations in seconds whose buckets name traces as examples.
+#[must_use]
+pub fn traced_seconds_histogram() -> TracedHistogram {
+    HistogramWithExemplars::new(exponential_buckets(FIRST_BUCKET_SECONDS, 2.0, BUCKETS))
+}
+
+/// The same for waits that may take hours: from a millisecond to half a day, each bucket two and a half times the one before.
+#[must_use]
+pub fn traced_waits_histogram() -> TracedHistogram {
+    const FACTOR: f64 = 2.5;
+    const WAITS: u16 = 20;
+    HistogramWithExemplars::new(exponential_buckets(FIRST_BUCKET_SECONDS, FACTOR, WAITS))
 }
 
 /// All metrics of one process. A clone shares them.

@@ -30,6 +30,9 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+/// In milliseconds.
+const LEAST_EXPORT_INTERVAL: u64 = 1_000;
+
 /// What is logged, and where.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LogSettings {
@@ -57,6 +60,18 @@ pub struct LogSettings {
     /// The share of traces that are collected, from 0 to 1. A trace that began elsewhere keeps its own decision.
     #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value_t = 1.0)]
     pub otel_traces_sampler_arg: f64,
+    /// Whether the metrics are pushed to that collector, too: `otlp`, or `none`.
+    #[arg(long, env = "OTEL_METRICS_EXPORTER", value_enum, default_value_t = MetricsExporter::None)]
+    pub otel_metrics_exporter: MetricsExporter,
+    /// How often they are pushed, in milliseconds.
+    #[arg(long, env = "OTEL_METRIC_EXPORT_INTERVAL", default_value_t = 60_000)]
+    pub otel_metric_export_interval: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum MetricsExporter {
+    None,
+    Otlp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -71,6 +86,17 @@ impl LogSettings {
         LogRotation { max_size, max_age: self.log_max_age, kept: self.log_keep.into() }
     }
 
+    /// Where metrics are pushed to; none if they are only served.
+    pub(crate) fn metrics_url(&self) -> Option<String> {
+        let endpoint = self.otel_exporter_otlp_endpoint.as_deref()?;
+        let is_asked = self.otel_metrics_exporter == MetricsExporter::Otlp;
+        is_asked.then(|| format!("{}/v1/metrics", endpoint.trim_end_matches('/')))
+    }
+
+    pub(crate) fn metrics_interval(&self) -> Duration {
+        Duration::from_millis(self.otel_metric_export_interval.max(LEAST_EXPORT_INTERVAL))
+    }
+
     /// A level that is none, with which nothing would be logged, and a share that is none.
     #[must_use]
     pub fn problems(&self) -> Vec<SettingProblem> {
@@ -83,6 +109,14 @@ impl LogSettings {
         if !(0.0..=1.0).contains(&self.otel_traces_sampler_arg) {
             let fix = "it is no share: use a number from 0 (no traces) to 1 (all), as 0.01";
             problems.push(SettingProblem::new("OTEL_TRACES_SAMPLER_ARG", fix));
+        }
+        if self.otel_metrics_exporter == MetricsExporter::Otlp && self.otel_exporter_otlp_endpoint.is_none() {
+            let fix = "it needs a collector: set OTEL_EXPORTER_OTLP_ENDPOINT, too";
+            problems.push(SettingProblem::new("OTEL_METRICS_EXPORTER", fix));
+        }
+        if self.otel_metric_export_interval < LEAST_EXPORT_INTERVAL {
+            let fix = "it is too short: use 1000 (milliseconds) or more";
+            problems.push(SettingProblem::new("OTEL_METRIC_EXPORT_INTERVAL", fix));
         }
         problems
     }

@@ -1,5 +1,6 @@
 //! One trace per event: the W3C trace context crosses NATS and HTTP as the header `traceparent`.
 
+use crate::metrics::TraceLabel;
 use async_nats::HeaderMap;
 use kurir_contract::header;
 use opentelemetry::{
@@ -42,6 +43,14 @@ pub fn is_unsampled(traceparent: Option<&str>) -> bool {
     flags.is_some_and(|flags| flags & 1 == 0)
 }
 
+/// The id of a trace that is collected, if the `traceparent` says so.
+#[must_use]
+pub fn collected_trace(traceparent: Option<&str>) -> Option<TraceLabel> {
+    let mut parts = traceparent?.split('-').skip(1);
+    let (trace, flags) = (parts.next()?, u8::from_str_radix(parts.nth(1)?, 16).ok()?);
+    (flags & 1 == 1).then(|| TraceLabel { trace_id: trace.to_owned() })
+}
+
 /// The `traceparent` of the current span, for an HTTP header.
 #[must_use]
 pub fn current() -> Option<String> {
@@ -80,7 +89,11 @@ mod tests {
         for (flags, expected) in
             [("-00", true), ("-01", false), ("-02", true), ("-03", false), ("", false), ("-x", false)]
         {
-            assert_eq!(is_unsampled(Some(&format!("{start}{flags}"))), expected, "{flags}");
+            let traceparent = format!("{start}{flags}");
+            assert_eq!(is_unsampled(Some(&traceparent)), expected, "{flags}");
+            let collected = collected_trace(Some(&traceparent)).map(|trace| trace.trace_id);
+            let is_collected = matches!(flags, "-01" | "-03");
+            assert_eq!(collected.as_deref(), is_collected.then_some("0af7651916cd43dd8448eb211c80319c"), "{flags}");
         }
         assert!(!is_unsampled(None));
     }

@@ -71,7 +71,8 @@ impl AttemptResult {
     }
 }
 
-/// The end of a delivery, sent once to the inbox that the event's header `Kurir-Report-To` names.
+/// How a delivery goes, sent to the inbox that the event's header `Kurir-Report-To` names: after each failed attempt that
+/// another one follows, and at the end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryReport {
@@ -87,6 +88,9 @@ pub struct DeliveryReport {
     /// The beginning of the last answer's body, if the receiver refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// Whether another attempt follows: this is not the end.
+    #[serde(default)]
+    pub retried: bool,
 }
 
 /// The payload of a dead letter: the event, why it was given up, and everything that a replay needs.

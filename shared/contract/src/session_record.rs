@@ -38,6 +38,9 @@ pub struct SessionRecord {
     /// The id of the folder of sessions that has the keys, once a gateway has taken the session.
     #[serde(default)]
     pub home: Option<String>,
+    /// Whether keys are on their way that were made elsewhere. A session without keys shows no QR code meanwhile.
+    #[serde(default)]
+    pub awaits_keys: bool,
 }
 
 /// How a session differs from the settings of its gateway; absent: as the gateway.

@@ -128,7 +128,7 @@ struct DeliveryResult {
     attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
-    /// The event that is still being retried after 25 s.
+    /// The event that is still being retried: after 25 s, or 5 s after the first failed attempt of an endpoint's own test.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<EventId>,
     /// What the receiver did last.
@@ -169,9 +169,12 @@ impl DeliveryResponse {
                 body: body.filter(|_| shows_reason),
                 ..DeliveryResult::default()
             },
-            DeliveryOutcome::StillRetried(event) => DeliveryResult {
+            DeliveryOutcome::StillRetried { event, reason, status, body } => DeliveryResult {
                 error: Some("Still being retried"),
                 event_id: Some(event),
+                reason: reason.filter(|_| shows_reason),
+                status: status.filter(|_| shows_reason).map(Some),
+                body: body.filter(|_| shows_reason),
                 ..DeliveryResult::default()
             },
         };

@@ -72,7 +72,9 @@ impl Api {
 
 /// A dispatcher that delivers to `webhook_url`.
 pub async fn dispatcher(nats: &Nats, webhook_url: &str) -> Process {
-    let settings = [("NATS_URL", nats.url()), ("WEBHOOK_URL", webhook_url.to_owned())];
+    let allowed = "127.0.0.0/8".to_owned();
+    let settings =
+        [("NATS_URL", nats.url()), ("WEBHOOK_URL", webhook_url.to_owned()), ("WEBHOOK_ALLOWED_NETWORKS", allowed)];
     let settings = settings.map(|(variable, value)| (variable.to_owned(), value));
     let settings = settings.into_iter().chain(Nats::login("webhook-dispatcher"));
     let mut process = Process::spawn("dispatcher", binary("kurir-webhook-dispatcher"), settings);

@@ -14,6 +14,7 @@ use kurir_contract::{
 };
 use kurir_test_harness::{Answer, Nats, Receiver};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 /// Stands in for the dispatcher of one event: tells of its end and gives what was published.
 async fn settle_one(
@@ -38,7 +39,16 @@ fn ended(event: &EventId, endpoint: &str, status: u16) -> DeliveryReport {
     let delivered = status < 300;
     let error = (!delivered).then(|| format!("the receiver answered {status}"));
     let endpoint = endpoint.parse().expect("an id");
-    DeliveryReport { event_id: event.clone(), endpoint, attempt: 2, status: Some(status), delivered, error, body: None }
+    DeliveryReport {
+        event_id: event.clone(),
+        endpoint,
+        attempt: 2,
+        status: Some(status),
+        delivered,
+        error,
+        body: None,
+        retried: false,
+    }
 }
 
 #[tokio::test]
@@ -123,4 +133,27 @@ async fn the_endpoint_of_the_environment_is_tested_by_the_real_dispatcher() {
         (200, &json!({"success": true, "status": 204, "attempt": 1, "wanted": true}))
     );
     assert_eq!(receiver.requests()[0].json()["event"], "test");
+}
+
+/// Somebody waits for the answer, and the schedule of an endpoint takes hours.
+#[tokio::test]
+async fn a_test_that_is_still_retried_says_why_long_before_its_end() {
+    for settings in [json!({}), json!({"ordering": "chat"})] {
+        let nats = Nats::start().await;
+        let receiver = Receiver::start().await;
+        let hint = "{\"hint\":\"the flow does not listen\"}";
+        receiver.always(Answer::status(404).body(hint));
+        let api = Api::start(&nats, &[("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8")]).await;
+        let _dispatcher = dispatcher(&nats, "").await;
+        let mut body = settings.clone();
+        body["url"] = json!(receiver.url());
+        let id = made(&api, &body).await;
+        let begun = Instant::now();
+        let (status, answer) = api.post(&format!("{PATH}/{id}/test"), &json!({})).await;
+        let result = &answer["result"];
+        assert_eq!((status, &result["success"], &result["error"]), (200, &json!(false), &json!("Still being retried")));
+        assert_eq!((&result["status"], &result["body"]), (&json!(404), &json!(hint)), "{settings}: {answer}");
+        assert!(result["reason"].as_str().is_some_and(|reason| reason.contains("404")), "{answer}");
+        assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}", begun.elapsed());
+    }
 }

@@ -214,7 +214,7 @@ impl Supervisor {
         let Some(session) = self.starts.pop_front() else { return };
         let Some(record) = self.records.get(&session) else { return };
         self.next_start = Instant::now() + Duration::from_secs(1) / self.config.session_start_rate.max(1);
-        let (context, config) = (self.context.clone(), self.config.for_session(&record.settings));
+        let (context, config) = (self.context.clone(), self.config.for_session(record));
         let (registry, stop) = (self.registry.clone(), shutdown.child_token());
         let metadata = SessionMetadata::default();
         metadata.set(&record.metadata);

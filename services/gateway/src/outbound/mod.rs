@@ -101,6 +101,7 @@ impl SendPipeline {
         if let Some(error) = self.storage_problem() {
             return SendOutcome::NotTried(error);
         }
+        let begun = Instant::now();
         let file = outgoing.attachment.as_ref().map(|attachment| attachment.file.clone());
         // Uploads wait first, so that no text waits behind them. The semaphore is never closed.
         let _upload = match file {
@@ -114,7 +115,7 @@ impl SendPipeline {
             self.sender.files.delete_file(&file).await;
         }
         if let SendOutcome::Done(done) = &outcome {
-            self.publisher.metrics.count_send(done.answer.is_ok());
+            self.publisher.metrics.count_send(done.answer.is_ok(), begun.elapsed());
         }
         outcome
     }

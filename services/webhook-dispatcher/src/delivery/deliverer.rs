@@ -195,12 +195,12 @@ impl EndpointDeliverer {
             NextStep::Attempt { attempt: next, at } => {
                 let scope = scope.unwrap_or_else(|| RetryScope::live(RetryScope::NO_CHAT.to_owned()));
                 let next = NextRetry { attempt: next, at, scope };
+                let body = record.result.refused_body().map(str::to_owned);
                 self.settlement.settle_retry(pending, &event, record, &next).await;
                 result.retry_stored = true;
-                if waits_for_receiver {
-                    let end = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason), body: None };
-                    self.settlement.publish_report(&event, &end).await;
-                }
+                let (status, error, retried) = (failure.status, Some(failure.reason.as_str()), !waits_for_receiver);
+                let end = DeliveryEnd { attempt, status, error, body: body.as_deref(), retried };
+                self.settlement.publish_report(&event, &end).await;
             }
             NextStep::Nothing => self.settlement.settle_dead(pending, &event, record, &failure).await,
         }
@@ -253,5 +253,6 @@ impl EndpointDeliverer {
 fn first_attempt(pending: &PendingMessage, message: Message) -> WorkItem {
     let Message { subject, payload, headers, .. } = message;
     let event = StoredEvent::new(subject, pending.sequence(), headers, payload);
+    let event = StoredEvent { stored_at: pending.stored_at(), ..event };
     WorkItem::Attempt(Box::new(DeliveryAttempt { event, attempt: 1, scope: None, probe: false }))
 }

@@ -101,7 +101,14 @@ impl EndpointDeliverer {
 
     fn build_record(&self, delivery: &DeliveryAttempt, result: AttemptResult, timing: &AttemptTiming) -> AttemptRecord {
         let DeliveryAttempt { event, attempt, scope, .. } = delivery;
-        self.metrics.record_attempt(&result, timing.duration);
+        let trace =
+            if self.context.traced { trace_context::collected_trace(event.traceparent.as_deref()) } else { None };
+        let is_replay = scope.as_ref().is_some_and(|scope| scope.replay.is_some());
+        if let (AttemptResult::Delivered { .. }, Some(stored_at), false) = (&result, event.stored_at, is_replay) {
+            let since_stored = timing.at + timing.duration - stored_at;
+            self.metrics.record_delivery(since_stored.try_into().unwrap_or_default(), trace.clone());
+        }
+        self.metrics.record_attempt(&result, timing.duration, trace);
         AttemptRecord {
             event_id: event.id.clone(),
             event: event.kind.clone(),

@@ -68,7 +68,10 @@ impl EndpointDeliverer {
             Err(by) => {
                 let record = Some(self.record_filtered(&delivery, by));
                 self.settlement
-                    .publish_report(event, &DeliveryEnd { attempt: 0, status: None, error: Some(by), body: None })
+                    .publish_report(
+                        event,
+                        &DeliveryEnd { attempt: 0, status: None, error: Some(by), body: None, retried: false },
+                    )
                     .await;
                 return Ok(OrderedResult { verdict: EndpointVerdict::Untried, record, end: OrderedEnd::Settled });
             }
@@ -81,7 +84,10 @@ impl EndpointDeliverer {
         let failure = match ended {
             ExchangeEnd::Delivered { status } => {
                 self.settlement
-                    .publish_report(event, &DeliveryEnd { attempt, status: Some(status), error: None, body: None })
+                    .publish_report(
+                        event,
+                        &DeliveryEnd { attempt, status: Some(status), error: None, body: None, retried: false },
+                    )
                     .await;
                 return Ok(OrderedResult {
                     verdict: EndpointVerdict::Succeeded,
@@ -94,16 +100,16 @@ impl EndpointDeliverer {
         let decision = self.decide_next_step(&delivery, &failure);
         let waits_for_receiver = decision.waits_for_receiver();
         let FailureDecision { next_step, verdict } = decision;
-        let report = DeliveryEnd { attempt, status: failure.status, error: Some(&failure.reason), body: None };
+        let (status, error) = (failure.status, Some(failure.reason.as_str()));
+        let report = DeliveryEnd { attempt, status, error, body: record.result.refused_body(), retried: false };
         let end = match next_step {
             // The events of an endpoint that asks for a pause stay in memory, as those behind them do.
             NextStep::Attempt { at, .. } if matches!(verdict, EndpointVerdict::Busy { .. }) => {
                 OrderedEnd::Untouched { until: at }
             }
             NextStep::Attempt { attempt, at } => {
-                if waits_for_receiver {
-                    self.settlement.publish_report(event, &report).await;
-                }
+                let report = DeliveryEnd { retried: !waits_for_receiver, ..report };
+                self.settlement.publish_report(event, &report).await;
                 OrderedEnd::Again { attempt, at }
             }
             NextStep::Disable => OrderedEnd::Untouched { until: self.context.broker.clock.now() },

@@ -39,13 +39,15 @@ pub struct AttemptSettlement {
     pub retries_consumer: RetriesConsumer,
 }
 
-/// How a delivery ended, for the caller that waits for its report.
+/// How a delivery or an attempt ended, for the caller that waits for its report.
 pub struct DeliveryEnd<'a> {
     pub attempt: u32,
     pub status: Option<u16>,
     pub error: Option<&'a str>,
     /// The beginning of the last answer's body, if the receiver refused.
     pub body: Option<&'a str>,
+    /// Whether another attempt follows.
+    pub retried: bool,
 }
 
 impl AttemptSettlement {
@@ -56,7 +58,8 @@ impl AttemptSettlement {
         attempt: AttemptRecord,
         status: u16,
     ) {
-        let end = DeliveryEnd { attempt: attempt.attempt, status: Some(status), error: None, body: None };
+        let end =
+            DeliveryEnd { attempt: attempt.attempt, status: Some(status), error: None, body: None, retried: false };
         let is_replay = attempt.replay.is_some();
         self.context.attempts.record_and_acknowledge(attempt, pending).await;
         self.publish_report(event, &end).await;
@@ -91,7 +94,7 @@ impl AttemptSettlement {
         }
         let body = attempt.result.refused_body().map(str::to_owned);
         let (status, error) = (failure.status, Some(failure.reason.as_str()));
-        let end = DeliveryEnd { attempt: attempt.attempt, status, error, body: body.as_deref() };
+        let end = DeliveryEnd { attempt: attempt.attempt, status, error, body: body.as_deref(), retried: false };
         self.context.attempts.record_and_acknowledge(attempt, pending).await;
         self.publish_report(event, &end).await;
     }
@@ -116,7 +119,7 @@ impl AttemptSettlement {
         record: AttemptRecord,
         why: &str,
     ) {
-        let end = DeliveryEnd { attempt: 0, status: None, error: Some(why), body: None };
+        let end = DeliveryEnd { attempt: 0, status: None, error: Some(why), body: None, retried: false };
         self.context.attempts.record_and_acknowledge(record, pending).await;
         self.publish_report(event, &end).await;
     }
@@ -168,7 +171,7 @@ impl AttemptSettlement {
         tokio::time::sleep(STORE_PAUSE).await;
     }
 
-    /// Reports the end to the caller that waits for it.
+    /// Reports to the caller that waits for the end.
     pub async fn publish_report(&self, event: &StoredEvent, end: &DeliveryEnd<'_>) {
         let Some(inbox) = event.report_to.clone() else { return };
         let report = DeliveryReport {
@@ -179,6 +182,7 @@ impl AttemptSettlement {
             delivered: end.error.is_none(),
             error: end.error.map(ToOwned::to_owned),
             body: end.body.map(ToOwned::to_owned),
+            retried: end.retried,
         };
         // The caller has a deadline, and knows then that no report came.
         if let Ok(report) = serde_json::to_vec(&report)

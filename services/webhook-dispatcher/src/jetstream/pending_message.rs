@@ -12,6 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use time::OffsetDateTime;
 use tokio::{sync::mpsc, time::Instant};
 
 /// Time between the last moment for settling and `ack_wait`, after which NATS gives the message to another dispatcher.
@@ -72,6 +73,12 @@ impl PendingMessage {
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.position.sequence
+    }
+
+    /// When the message's stream stored it.
+    #[must_use]
+    pub fn stored_at(&self) -> Option<OffsetDateTime> {
+        OffsetDateTime::from_unix_timestamp_nanos(self.position.stored_at.into()).ok()
     }
 
     /// Whether NATS has handed out the message before: it was not settled, or its acknowledgement was lost.

@@ -27,6 +27,7 @@ mod log_rotation;
 mod log_secrets;
 mod media;
 mod moving_sessions;
+mod n8n;
 mod observability;
 mod outbound;
 mod pairing;

@@ -163,6 +163,11 @@ async fn a_session_moves_to_another_installation() {
     let (is_success, says) =
         kurir(&there, &["session", "import", path, "--id", "moved", "--passphrase", PASSPHRASE]).await;
     assert!(!is_success && says.contains("already"), "{says}");
+    // Nobody was asked to scan a code meanwhile.
+    for (subject, _, event) in there.events().await {
+        let shows_code = subject.contains(".moved.") && !event["data"]["qrCode"].is_null();
+        assert!(!shows_code, "{event}");
+    }
     // And back, from NATS into a folder.
     succeeds(&there, &["session", "stop", "moved"]).await;
     let back = folder.path().join("moved.sealed");

@@ -1,11 +1,16 @@
 //! The alerts and the board that Kurir ships: every metric they name is served by a running stack, and Prometheus takes the rules.
 
-use kurir_test_harness::{Port, Stack, binaries::repository, http, until};
+use kurir_test_harness::{Port, Receiver, Stack, binaries::repository, http, until};
+use serde_json::Value;
 use std::{collections::BTreeSet, fs, process::Command, time::Duration};
 
 const SERVED_WITHIN: Duration = Duration::from_secs(30);
 /// What is counted only when something goes wrong; a metric without any series is not served.
-const ONLY_IN_TROUBLE: [&str; 6] = [
+const ONLY_IN_TROUBLE: [&str; 10] = [
+    "kurir_send_seconds_bucket",
+    "kurir_session_restricted",
+    "kurir_stream_max_bytes",
+    "kurir_api_certificate_expiry_timestamp_seconds",
     "kurir_session_silences_total",
     "kurir_events_truncated_total",
     "kurir_webhook_missing_answers_total",
@@ -49,6 +54,78 @@ async fn every_metric_of_the_alerts_and_the_board_is_served() {
         }
         let missing: Vec<_> = named.difference(&served).cloned().collect();
         if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?} of {served:?}")) }
+    })
+    .await;
+    stack.finish().await;
+}
+
+/// The value of a series on a page with metrics.
+fn value_of(page: &str, series: &str) -> Option<f64> {
+    let line = page.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
+    line[series.len()..].split_whitespace().next()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_counted_traces_stand_beside_buckets_and_a_collector_gets_it_all() {
+    const WAITING: &str = "kurir_webhook_waiting_events{endpoint=\"default\"}";
+    const OLDEST: &str = "kurir_webhook_oldest_waiting_seconds{endpoint=\"default\"}";
+    const DELIVERED: &str = "kurir_webhook_delivery_seconds_count";
+    // What waits is counted every 15 s.
+    const COUNTED_WITHIN: Duration = Duration::from_secs(60);
+    let (collector, listen) = (Receiver::start().await, Port::reserve());
+    let (address, endpoint) = (listen.addr().to_string(), format!("http://{}", collector.addr()));
+    let mut plan = Stack::plan().dispatcher("HEALTH_LISTEN", &address);
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_METRICS_EXPORTER", "otlp"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "1000"),
+    ] {
+        plan = plan.gateway(name, value).dispatcher(name, value).api(name, value);
+    }
+    let mut stack = plan.start().await;
+    let metrics = format!("http://{address}/metrics");
+    let page = async || http::client().get(&metrics).send().await.unwrap().text().await.unwrap();
+    stack.receiver.stop().await;
+    for number in 0..3 {
+        stack.simulator.contact_writes("6281234567890", &format!("waiting {number}")).await;
+    }
+    until("three events to wait", COUNTED_WITHIN, || async {
+        let page = page().await;
+        let (waiting, oldest) = (value_of(&page, WAITING), value_of(&page, OLDEST));
+        if waiting >= Some(3.0) && oldest >= Some(1.0) { Ok(()) } else { Err((waiting, oldest)) }
+    })
+    .await;
+    stack.receiver.start_again();
+    until("nothing to wait", COUNTED_WITHIN, || async {
+        let page = page().await;
+        let (waiting, delivered) = (value_of(&page, WAITING), value_of(&page, DELIVERED));
+        if waiting == Some(0.0) && delivered >= Some(3.0) { Ok(()) } else { Err((waiting, delivered)) }
+    })
+    .await;
+    let page = page().await;
+    assert_eq!(value_of(&page, OLDEST), Some(0.0));
+    let example = page
+        .lines()
+        .find(|line| line.starts_with("kurir_webhook_delivery_seconds_bucket") && line.contains("# {trace_id=\""));
+    let trace = example.and_then(|line| line.split("trace_id=\"").nth(1)).map(|rest| rest[..32].to_owned());
+    assert!(trace.is_some(), "{page}");
+
+    until("the metrics of all services at the collector", COUNTED_WITHIN, || async {
+        let pushed = collector.requests().into_iter().filter(|request| request.path == "/v1/metrics");
+        let pushed: Vec<Value> = pushed.map(|request| request.json()).collect();
+        let of = |service: &str, metric: &str| {
+            pushed.iter().any(|body| {
+                let body = body.to_string();
+                body.contains(&format!("\"{service}\"")) && body.contains(&format!("\"{metric}\""))
+            })
+        };
+        let wanted = [
+            ("kurir-gateway", "kurir_events_published"),
+            ("kurir-webhook-dispatcher", "kurir_webhook_waiting_events"),
+            ("kurir-api", "kurir_api_request_seconds"),
+        ];
+        let missing: Vec<_> = wanted.into_iter().filter(|(service, metric)| !of(service, metric)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?}")) }
     })
     .await;
     stack.finish().await;

@@ -66,7 +66,7 @@ pub struct EndpointView {
 }
 
 const TEST_URL: &str = "The URL is a test URL of n8n (/webhook-test/): it answers only while somebody listens in the editor. \
-    Use the production URL (/webhook/), and activate the flow.";
+    Use the production URL (/webhook/), and publish the flow.";
 const OWN_MESSAGES: &str = "The endpoint also receives what this account sends (message.sent). A receiver that answers each \
     event would answer itself without end: set events to [\"message.received\"], or filter.fromMe or filter.fromApi to false.";
 

@@ -231,9 +231,10 @@ async fn import(
         settings: manifest.settings,
         created_at: now.clone(),
         updated_at: now,
+        awaits_keys: true,
         ..SessionRecord::default()
     };
-    let record = if is_default {
+    if is_default {
         // It is always there.
         if app.gateway.status(&id).await.is_ok_and(|status| status.jid.is_some()) {
             let text = "The session default is paired already: log it out first, or import under another id";
@@ -243,16 +244,17 @@ async fn import(
             let SessionRecord { name, metadata, settings, .. } = record.clone();
             Ok(SessionRecord { name, metadata, settings, desired: DesiredState::Running, ..before })
         };
-        app.session_store.change(&id, change).await?
+        app.session_store.change(&id, change).await?;
     } else {
         app.session_store.create(&id, &record).await?;
         publish_change(app, EventType::SESSION_CREATED, &id, &record).await?;
-        record
-    };
+    }
     wait_until_taken(app, &id).await;
     match adopt(app, &id, stored, (passphrase, KeySource::Export)).await {
         Ok(_) => {
             tracing::info!(session.id = %id, "the session {id} was imported");
+            let record =
+                app.session_store.change(&id, |before| Ok(SessionRecord { awaits_keys: false, ..before })).await?;
             Ok((id, record))
         }
         Err(refusal) => {

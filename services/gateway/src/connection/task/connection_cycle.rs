@@ -32,7 +32,10 @@ const LOGOUT_WITHIN: Duration = Duration::from_secs(10);
 impl SessionTask {
     pub(super) async fn connect(&mut self) -> anyhow::Result<()> {
         self.disconnect().await;
-        self.connect_at = None;
+        self.connect_at = self.keys_until.filter(|until| Instant::now() < *until && !self.store.is_paired());
+        if self.connect_at.is_some() {
+            return Ok(());
+        }
         self.pairing_code_until = None;
         self.codes_until = None;
         self.connections_opened += 1;

@@ -70,6 +70,8 @@ pub struct SessionTask {
     pairing_code_until: Option<Instant>,
     /// The time at which the client has shown all its QR codes and closes the connection.
     codes_until: Option<OffsetDateTime>,
+    /// Until when keys that were made elsewhere are waited for.
+    keys_until: Option<Instant>,
     /// How often the gateway left WhatsApp because the broker was away.
     left_for_broker: u64,
     broker_return: BrokerReturn,
@@ -85,6 +87,8 @@ const CONTROLS: usize = 16;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A NATS that refuses events for this long is left alone: WhatsApp keeps the messages.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
+/// How long an import may take from the record of the session to its keys.
+const KEYS_COME_WITHIN: Duration = Duration::from_secs(60);
 /// Time for commands under way when the gateway stops. WhatsApp answers a send within a second.
 const PATIENCE_WITH_COMMANDS: Duration = Duration::from_secs(3);
 
@@ -146,6 +150,7 @@ pub fn new_session(
         refused_since: None,
         pairing_code_until: None,
         codes_until: None,
+        keys_until: config.awaits_keys.then(|| Instant::now() + KEYS_COME_WITHIN),
         left_for_broker: 0,
         broker_return: BrokerReturn::new(),
         #[cfg(feature = "simulator")]

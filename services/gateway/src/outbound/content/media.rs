@@ -8,6 +8,7 @@ use buffa::MessageField;
 use kurir_contract::{
     command::{Base64Bytes, CommandError, FilePreview, MediaKind, SendMedia},
     event::{Caption, MessageContent},
+    media,
 };
 use wacore::download::MediaType;
 use waproto::whatsapp::{
@@ -15,9 +16,6 @@ use waproto::whatsapp::{
     message::{AudioMessage, DocumentMessage, ImageMessage, StickerMessage, VideoMessage},
 };
 use whatsapp_rust::upload::UploadResponse;
-
-/// The apps show this name if the document has none.
-const DOCUMENT: &str = "document.pdf";
 
 /// # Errors
 /// If the file cannot be sent as this kind.
@@ -154,7 +152,8 @@ fn media_content(request: &SendMedia) -> MessageContent {
 }
 
 fn document_name(request: &SendMedia) -> String {
-    request.file_name.clone().unwrap_or_else(|| DOCUMENT.to_owned())
+    // The apps show this name, and its end decides what opens the file.
+    request.file_name.clone().unwrap_or_else(|| format!("document.{}", media::extension(&request.mimetype)))
 }
 
 impl FileAttachment {
@@ -277,7 +276,7 @@ mod tests {
         let voice = build_media(request(MediaKind::Voice, "audio/ogg", json!({}))).expect("a voice note").message;
         assert_eq!(voice.audio_message.ptt, Some(true));
         let document = build_media(request(MediaKind::Document, "text/csv", json!({}))).expect("a document").message;
-        assert_eq!(document.document_message.file_name.as_deref(), Some("document.pdf"));
+        assert_eq!(document.document_message.file_name.as_deref(), Some("document.csv"));
     }
 
     #[test]

@@ -166,6 +166,7 @@ async fn publish_change(
     publisher: &EventPublisher,
 ) {
     let Some(of) = now.or(was) else { return };
+    publisher.metrics.record_restricted(session, now.is_some());
     let at = clock::now();
     let event_id = EventId::random();
     let data = SessionRestricted {

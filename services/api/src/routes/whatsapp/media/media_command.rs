@@ -88,8 +88,9 @@ pub fn read_media_command(
     let options = checked_optional(fields.options, "options", ErrorCode::InvalidOptions)?;
     let mut options = options.map(|FormOptions(options)| options).unwrap_or_default();
     let ((quoted, quote), at) = (options.quoted_with_quote()?, options.send_at()?);
-    // `send-media` never named a file's own name, and calls a document `document.pdf`.
-    let own_name = kept.name.clone().filter(|_| is_named_by_upload && kind == MediaKind::Document);
+    // `send-media` never named a file's own name, and calls a document `document.pdf`, whatever it is.
+    let own_name = if is_named_by_upload { kept.name.clone() } else { Some("document.pdf".to_owned()) };
+    let own_name = own_name.filter(|_| kind == MediaKind::Document);
     let message = SendMedia {
         to: to.clone(),
         kind,

@@ -270,6 +270,7 @@ impl ChatOrderHolder {
         }
         let Message { subject, payload, headers, .. } = message;
         let event = StoredEvent::new(subject, pending.sequence(), headers, payload);
+        let event = StoredEvent { stored_at: pending.stored_at(), ..event };
         let chat = ChatToken::from_event(&session_of(&event.subject), &event.payload);
         match self.chats.add_arrival(event.sequence, chat, self.clock.now()) {
             ArrivalResult::Taken => {
