@@ -26,7 +26,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// The contract's bound; the script of the old program gives up after 30 s.
 const ENDS_WITHIN: Duration = Duration::from_secs(25);
-/// Whoever tests an endpoint wants to know why it failed. A second attempt that follows soon is worth waiting for.
+/// The caller who tests an endpoint wants to know why it failed. A second attempt that follows soon is worth waiting for.
 const TELLS_FAILURE_AFTER: Duration = Duration::from_secs(5);
 
 pub struct EventPublisher {

@@ -26,7 +26,7 @@ const STREAMS: [&str; 5] =
 
 /// What waits for one endpoint.
 #[derive(Clone, Debug, Default)]
-struct EndpointBacklog {
+struct ConsumerBacklog {
     /// Events that its consumer has not settled.
     unsettled: u64,
     /// They come after this sequence, and match these filters.
@@ -63,7 +63,7 @@ pub async fn follow(broker: Broker, metrics: BacklogMetrics, shutdown: Cancellat
 
 /// Counts once, and says how many endpoints there are.
 async fn count(broker: &Broker, metrics: &BacklogMetrics) -> anyhow::Result<usize> {
-    let mut backlogs: BTreeMap<EndpointId, EndpointBacklog> = BTreeMap::new();
+    let mut backlogs: BTreeMap<EndpointId, ConsumerBacklog> = BTreeMap::new();
     for info in consumers(broker, streams::EVENTS).await? {
         let Some(endpoint) = EndpointId::from_consumer_name(&info.name) else { continue };
         let backlog = backlogs.entry(endpoint).or_default();
@@ -120,7 +120,7 @@ impl<'a> BacklogReader<'a> {
         Ok(Self { broker, events: events.context(failed)?, retries: retries.context(failed)? })
     }
 
-    async fn waiting(&self, endpoint: &EndpointId, backlog: EndpointBacklog) -> anyhow::Result<WaitingEvents> {
+    async fn waiting(&self, endpoint: &EndpointId, backlog: ConsumerBacklog) -> anyhow::Result<WaitingEvents> {
         let mut waiting = WaitingEvents { count: backlog.unsettled, oldest: None };
         let mut stored = Vec::new();
         if backlog.unsettled > 0 {

@@ -65,7 +65,7 @@ pub async fn run(
             }
         }
     }
-    // Whoever is away now gets no last figures.
+    // A collector that is away now gets no last figures.
     let _ = push(LAST_WITHIN).await;
     Ok(())
 }

@@ -87,7 +87,7 @@ fn answers(name: &str, plan: ChaosPlan) -> Box<dyn Fn() -> Answer + Send + Sync>
             let every = times as usize;
             Box::new(move || {
                 let number = asked.fetch_add(1, Ordering::Relaxed);
-                if number % every > 0 {
+                if !number.is_multiple_of(every) {
                     return Answer::status(204);
                 }
                 match number / every % 60 {

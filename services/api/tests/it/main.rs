@@ -9,6 +9,7 @@ mod api;
 mod authentication;
 mod broker_away;
 mod bulk;
+mod captured_uploads;
 mod chat;
 mod clients;
 mod connections;

@@ -1,6 +1,7 @@
 //! The API over HTTPS, with an authority that no machine trusts: a renewal, nonsense in the files, plain HTTP, silent peers.
 
 use crate::api::{Api, KEY, SOON};
+use kurir_contract::clock;
 use kurir_test_harness::{Nats, TestAuthority, until};
 use reqwest::{Certificate, Client, Method};
 use serde_json::{Value, json};
@@ -72,6 +73,11 @@ async fn requests_logins_and_uploads_go_over_https_only() {
     let login = client.post(https(&api, "/api/login")).json(&json!({"apiKey": KEY})).send().await.expect("an answer");
     let cookie = login.headers()["set-cookie"].to_str().expect("text").to_owned();
     assert!(login.status() == 200 && cookie.contains("; Secure"), "{cookie}");
+
+    let metrics = client.get(https(&api, "/metrics")).send().await.expect("an answer").text().await.expect("text");
+    let expiry = metrics.lines().find_map(|line| line.strip_prefix("kurir_api_certificate_expiry_timestamp_seconds "));
+    let expiry: i64 = expiry.and_then(|expiry| expiry.parse().ok()).expect(&metrics);
+    assert!(expiry > clock::now().unix_timestamp(), "{expiry}");
 
     // An early answer reaches its caller through TLS, too.
     let upload = client.post(https(&api, "/api/webhook/send")).header("X-API-Key", "wrong").body(vec![b'x'; 3_000_000]);

@@ -8,7 +8,7 @@ use kurir_contract::{
     job::{JobId, JobRecord, SendJob},
     session::RestrictionKind,
 };
-use kurir_test_harness::until;
+use kurir_test_harness::{Port, http, until};
 use serde_json::{Value, json};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -33,7 +33,14 @@ async fn arrives(world: &World, to: &str, queued: &QueuedSend) -> Value {
 
 #[tokio::test]
 async fn under_a_time_lock_messages_to_strangers_wait_until_its_end() {
-    let world = World::connected(&[]).await;
+    let port = Port::reserve();
+    let listen = port.addr().to_string();
+    let world = World::connected(&[("HEALTH_LISTEN", &listen)]).await;
+    let shows = async |series: &str| {
+        let metrics =
+            http::client().get(format!("http://{listen}/metrics")).send().await.expect("the gateway serves them");
+        metrics.text().await.expect("text").lines().any(|line| line == series)
+    };
     budi_writes(&world).await;
     restrict(&world, "time_lock", 20).await;
     let first = world.queued(STRANGER, "nanti").await;
@@ -42,6 +49,7 @@ async fn under_a_time_lock_messages_to_strangers_wait_until_its_end() {
     assert_eq!((restriction.kind, &restriction.until), (RestrictionKind::TimeLock, &first.until));
     let told = world.data("session.restricted", |data| data["active"] == true).await;
     assert_eq!((&told["kind"], &told["until"]), (&json!("time_lock"), &json!(first.until)));
+    assert!(shows("kurir_session_restricted{session=\"default\"} 1").await);
     let told = world.data("message.queued", |data| data["messageId"] == first.message_id.as_str()).await;
     assert_eq!((&told["jobId"], &told["reason"]), (&json!(first.job_id), &json!("time_lock")));
     let second = world.queued(OTHER, "nanti juga").await;
@@ -53,6 +61,8 @@ async fn under_a_time_lock_messages_to_strangers_wait_until_its_end() {
     assert!(OffsetDateTime::now_utc() >= clock::parse(&first.until).expect("a time"));
     world.data("session.restricted", |data| data["active"] == false).await;
     assert_eq!(world.status().await.restriction, None);
+    assert!(shows("kurir_session_restricted{session=\"default\"} 0").await);
+    assert!(shows("kurir_send_seconds_count{outcome=\"accepted\"} 3").await);
     world.event("message.sent", |data| data["messageId"] == second.message_id.as_str()).await;
     assert_eq!(world.events_of("error.occurred").await.len(), 0);
     world.finish().await;

@@ -1,15 +1,16 @@
-//! Counts messages in streams. NATS counts; nothing is read, and nothing is kept here.
+//! Counts and reads what streams hold. Nothing is kept here.
 //!
 //! A temporary consumer tells where it starts, and how many messages match its filters.
 
 use anyhow::Context as _;
 use async_nats::jetstream::{
+    Message,
     consumer::{AckPolicy, Consumer, DeliverPolicy, pull},
     stream::Stream,
 };
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use kurir_chassis::broker::Broker;
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 /// The messages of a stream from a position on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct StreamCount {
 
 /// NATS removes an unused consumer after this time: its dispatcher may have died.
 const GONE_AFTER: Duration = Duration::from_secs(30);
+/// Messages that are read at once.
+const BATCH: usize = 200;
 /// Tries to count while messages are being stored.
 const TRIES: u32 = 5;
 
@@ -101,6 +104,46 @@ pub async fn create_reader(
         .create_consumer_on_stream(config, stream)
         .await
         .with_context(|| format!("failed to create a reader of {stream}"))
+}
+
+/// Reads the messages that a stream has now, from `start` on. `each` says when enough was read.
+///
+/// The end is where NATS has nothing more to give: after a crash it may count more than there is, and who waits for the rest
+/// waits in vain.
+///
+/// # Errors
+/// If NATS is away or refuses, if a message did not arrive, or of `each`.
+pub async fn read_stored(
+    broker: &Broker,
+    stream: &str,
+    filter: String,
+    start: DeliverPolicy,
+    mut each: impl FnMut(&Message) -> anyhow::Result<ControlFlow<()>>,
+) -> anyhow::Result<()> {
+    let failed = || format!("failed to read {stream}");
+    let reader = create_reader(broker, stream, &[filter], start).await?;
+    let (name, count) = (reader.cached_info().name.clone(), reader.cached_info().num_pending);
+    let mut read = 0;
+    'all: while read < count {
+        let before = read;
+        let mut messages = reader.fetch().max_messages(BATCH).messages().await.with_context(failed)?;
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(anyhow::Error::from_boxed).with_context(failed)?;
+            read += 1;
+            let arrived = message.info().map_err(anyhow::Error::from_boxed).with_context(failed)?.consumer_sequence;
+            anyhow::ensure!(arrived == read, "a message of {stream} did not arrive");
+            // What is stored from now on is not asked for.
+            if each(&message)?.is_break() || read >= count {
+                break 'all;
+            }
+        }
+        if read == before {
+            break;
+        }
+    }
+    // NATS would remove the consumer later.
+    let _ = broker.jetstream.delete_consumer_from_stream(&name, stream).await;
+    Ok(())
 }
 
 /// The subjects in a stream that match the filter, each once.

@@ -18,14 +18,10 @@ use crate::{
 };
 use anyhow::Context as _;
 use async_nats::jetstream::{consumer::DeliverPolicy, context::ConsumerInfoErrorKind};
-use futures::StreamExt as _;
 use kurir_chassis::broker::Broker;
 use kurir_contract::{stream, subject};
 use serde::Deserialize;
-use std::borrow::Cow;
-
-/// Messages in flight. Each holds up to 64 attempts: usually 20 kB, at most 100 kB.
-const BATCH: usize = 100;
+use std::{borrow::Cow, ops::ControlFlow};
 
 /// Reads everything that a sum is made of.
 pub async fn collect(
@@ -152,26 +148,13 @@ async fn read_messages(
     mut each: impl FnMut(&[u8]) -> serde_json::Result<()>,
 ) -> anyhow::Result<()> {
     let start = DeliverPolicy::ByStartTime { start_time: span.since };
-    let consumer = stream_counts::create_reader(broker, name, &[filter], start).await?;
-    let count = consumer.cached_info().num_pending;
-    let failed = || format!("failed to read {name}");
-    if count > 0 {
-        let mut messages = consumer.stream().max_messages_per_batch(BATCH).messages().await.with_context(failed)?;
-        while let Some(message) = messages.next().await {
-            let message = message.with_context(failed)?;
-            if let Err(error) = each(&message.payload) {
-                tracing::warn!("left an unreadable message of {name} out of a ledger: {error}");
-            }
-            let info = message.info().map_err(anyhow::Error::from_boxed).with_context(failed)?;
-            // What is stored from now on belongs to another ledger. What was removed meanwhile does not come.
-            if info.consumer_sequence >= count || info.pending == 0 {
-                break;
-            }
+    stream_counts::read_stored(broker, name, filter, start, |message| {
+        if let Err(error) = each(&message.payload) {
+            tracing::warn!("left an unreadable message of {name} out of a ledger: {error}");
         }
-    }
-    // NATS would remove the consumer later.
-    let _ = broker.jetstream.delete_consumer_from_stream(&consumer.cached_info().name, name).await;
-    Ok(())
+        Ok(ControlFlow::Continue(()))
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use async_nats::jetstream::{
 use futures::StreamExt as _;
 use kurir_chassis::broker::Broker;
 use kurir_contract::{chat::ChatToken, endpoint::EventOrdering, stream, subject, webhook::ReplaySelection};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 /// Events that are read and not copied. They hold no payload, so this is some megabytes. Of an endpoint that keeps its chats
 /// in order, a chat whose event is not accepted holds up others only when it has so many events behind it.
@@ -165,34 +165,22 @@ async fn read_selected(broker: &Broker, sequences: &[u64], copied_through: u64) 
 /// Reads the dead letters of the replay that are left.
 async fn read_letters(broker: &Broker, record: &ReplayRecord, endpoint: &Endpoint) -> anyhow::Result<EventsLeft> {
     let filter = subject::dead_letters(&endpoint.id);
-    let reader = stream_counts::create_reader(broker, stream::DEAD_LETTERS, &[filter], DeliverPolicy::All).await?;
-    let count = reader.cached_info().num_pending;
     let mut left = EventsLeft::new();
-    if count > 0 {
-        let messages = reader.stream().max_messages_per_batch(BATCH).messages().await;
-        let mut messages = messages.context("failed to read the dead letters")?;
-        while let Some(message) = messages.next().await {
-            let message = message.context("failed to read the dead letters")?;
-            let info = message.info().map_err(anyhow::Error::from_boxed)?;
-            let (sequence, is_last) = (info.stream_sequence, info.consumer_sequence >= count || info.pending == 0);
-            if sequence > record.progress.last_sequence {
-                break;
-            }
-            match letter_entry(&message) {
-                Ok((entry, letter)) => {
-                    let session = session_of(&entry.event_subject);
-                    let chat = ChatToken::from_event(&session, letter.payload.as_bytes());
-                    left.insert(entry.event_sequence, EventOfChat { entry, chat });
-                }
-                Err(error) => tracing::warn!("left dead letter {sequence} out of a replay: {error:#}"),
-            }
-            if is_last {
-                break;
-            }
+    stream_counts::read_stored(broker, stream::DEAD_LETTERS, filter, DeliverPolicy::All, |message| {
+        let sequence = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
+        if sequence > record.progress.last_sequence {
+            return Ok(ControlFlow::Break(()));
         }
-    }
-    // NATS would remove the reader later.
-    let name = &reader.cached_info().name;
-    let _ = broker.jetstream.delete_consumer_from_stream(name, stream::DEAD_LETTERS).await;
+        match letter_entry(message) {
+            Ok((entry, letter)) => {
+                let session = session_of(&entry.event_subject);
+                let chat = ChatToken::from_event(&session, letter.payload.as_bytes());
+                left.insert(entry.event_sequence, EventOfChat { entry, chat });
+            }
+            Err(error) => tracing::warn!("left dead letter {sequence} out of a replay: {error:#}"),
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+    .await?;
     Ok(left)
 }

@@ -1,7 +1,7 @@
 //! The task that owns a session: it takes one signal at a time, lets `state` decide, and acts. `connection_cycle` opens
 //! and closes connections, `control` does what a user asks for, `deadlines` ends a pairing that takes too long, `passkey`
-//! handles a user's part in a pairing
-//! by passkey, and `health_events` reports silences and an absent phone.
+//! handles a user's part in a pairing by passkey, and `health_events` reports silences and an absent phone; `waits` are what it waits
+//! for.
 
 mod broker_return;
 mod connection_cycle;
@@ -9,6 +9,7 @@ mod control;
 mod deadlines;
 mod health_events;
 mod passkey;
+mod waits;
 
 use super::{client::ClientConnection, qr};
 use crate::{
@@ -31,13 +32,14 @@ use crate::{
 };
 use broker_return::BrokerReturn;
 use kurir_chassis::broker::Broker;
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use waits::{sleep_until_some, wait_closed, wait_stored};
 
 /// The parts that a session needs.
 pub struct SessionTask {
@@ -342,25 +344,5 @@ fn log_state(session: &kurir_contract::session::SessionId, state: &SessionState)
             tracing::info!(session.id = %session, session.status = name, "session {session} is {name}: {reason}")
         }
         None => tracing::info!(session.id = %session, session.status = name, "session {session} is {name}"),
-    }
-}
-
-/// Waits until the current client's run loop has ended; forever without a client.
-async fn wait_closed(connection: &mut Option<ClientConnection>) {
-    match connection {
-        Some(connection) => connection.wait_closed().await,
-        None => pending().await,
-    }
-}
-
-/// Waits until NATS stores events again.
-async fn wait_stored(publisher: &EventPublisher) {
-    publisher.storage.watch().wait_solved().await;
-}
-
-async fn sleep_until_some(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => pending().await,
     }
 }
