@@ -1,21 +1,22 @@
 //! The dispatcher's one worker: it requests events, delivers them, and at the shutdown gives back what it has not
 //! started.
 //!
-//! One task holds all deliveries of all endpoints; a task for each would cost a third of the throughput. The worker
+//! A few tasks hold the deliveries of all endpoints; a task for each delivery would cost a third of the throughput. The worker
 //! guarantees that nothing is taken without room for it, that a failing endpoint costs no other endpoint its room, that
 //! a broker that goes away and comes back is only a pause, that a change of an endpoint affects nothing that is in
 //! flight, and that at the shutdown all started deliveries end and everything else is given back at once.
 //!
-//! `endpoint_changes` opens and closes endpoints, `pulls` creates consumers and requests messages, `messages` delivers
-//! what comes, `ordered_endpoints` hands endpoints that keep their chats in order to tasks of their own.
+//! `endpoint_changes` opens and closes endpoints, `pulls` creates consumers and requests messages, `messages` starts the
+//! deliveries of what comes, which `delivery_runners` runs on all cores, `ordered_endpoints` hands endpoints that keep their chats in order to tasks of their own.
 
+mod delivery_runners;
 mod endpoint_changes;
 mod messages;
 mod ordered_endpoints;
 mod pulls;
 
 use crate::{
-    delivery::{context::DeliveryContext, result::DeliveryResult},
+    delivery::context::DeliveryContext,
     endpoints::{
         endpoint_table::EndpointTable, failing_endpoints::FailingEndpoints, health_change::HealthChange,
         ordered::ordered_tasks::OrderedTasks, peer_count::PeerCount, watcher::EndpointChange,
@@ -28,6 +29,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use async_nats::Subject;
+use delivery_runners::DeliveryRunners;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::endpoint::EndpointId;
@@ -75,7 +77,7 @@ pub struct DeliveryWorker {
     returned: mpsc::UnboundedReceiver<Subject>,
     table: EndpointTable,
     ordered_tasks: OrderedTasks,
-    in_delivery: FuturesUnordered<Delivery>,
+    in_delivery: DeliveryRunners,
     jobs: FuturesUnordered<BoxFuture<'static, JobResult>>,
     creations: Arc<Semaphore>,
     connections: u64,
@@ -85,8 +87,6 @@ pub struct DeliveryWorker {
     complete: bool,
     ready: Option<oneshot::Sender<()>>,
 }
-
-type Delivery = BoxFuture<'static, (PullId, DeliveryResult)>;
 
 /// The result of a job besides the deliveries.
 enum JobResult {
@@ -125,7 +125,7 @@ impl DeliveryWorker {
             returned,
             table: EndpointTable::default(),
             ordered_tasks,
-            in_delivery: FuturesUnordered::new(),
+            in_delivery: DeliveryRunners::start(),
             jobs: FuturesUnordered::new(),
             creations: Arc::new(Semaphore::new(MAX_CONCURRENT_CREATIONS)),
             uncreated: HashSet::new(),
