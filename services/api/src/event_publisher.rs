@@ -96,6 +96,7 @@ impl EventPublisher {
     ) -> Result<DeliveryOutcome, ApiError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ONLY_FOR, endpoint.as_str());
+        headers.insert(header::REPORT_ATTEMPTS, "true");
         self.end(subject, envelope, endpoint, (headers, TELLS_FAILURE_AFTER)).await
     }
 

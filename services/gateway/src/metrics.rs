@@ -187,6 +187,11 @@ impl GatewayMetrics {
         self.restricted.get_or_create(&SessionLabels { session: session.to_string() }).set(i64::from(is_restricted));
     }
 
+    /// Ends the figures of restrictions of a session that goes elsewhere.
+    pub fn forget_restricted(&self, session: &SessionId) {
+        self.restricted.remove(&SessionLabels { session: session.to_string() });
+    }
+
     /// Counts an event of this type that was made smaller.
     pub fn count_truncated(&self, kind: &EventType) {
         self.truncated.get_or_create(&EventLabels { r#type: kind.to_string() }).inc();

@@ -3,7 +3,10 @@
 //!
 //! NATS counts. Each dispatcher asks it, the less often the more endpoints there are, and reports the same figures.
 
-use crate::metrics::{BacklogMetrics, WaitingEvents};
+use crate::{
+    jetstream::retry_queue::LIVE_RUN,
+    metrics::{BacklogMetrics, WaitingEvents},
+};
 use anyhow::Context as _;
 use async_nats::jetstream::{
     consumer::Info,
@@ -14,7 +17,7 @@ use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{endpoint::EndpointId, stream as streams, subject};
 use std::{collections::BTreeMap, time::Duration};
 use time::OffsetDateTime;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// The pause between two counts, and what each endpoint adds to it.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -24,7 +27,10 @@ const QUESTIONS_AT_ONCE: usize = 8;
 const STREAMS: [&str; 5] =
     [streams::EVENTS, streams::RETRIES, streams::OUTBOX, streams::DELIVERIES, streams::DEAD_LETTERS];
 
-/// What waits for one endpoint.
+/// Counting takes at most this share of the time.
+const SHARE_OF_TIME: u32 = 20;
+
+/// What an endpoint's consumer says, and what RETRIES holds for it.
 #[derive(Clone, Debug, Default)]
 struct ConsumerBacklog {
     /// Events that its consumer has not settled.
@@ -32,7 +38,9 @@ struct ConsumerBacklog {
     /// They come after this sequence, and match these filters.
     settled_to: u64,
     filters: Vec<String>,
-    has_retries: bool,
+    retries: u64,
+    /// The first event in EVENTS that waits in RETRIES, without replays.
+    first_retried: Option<u64>,
 }
 
 /// Counts until the shutdown.
@@ -43,15 +51,16 @@ pub async fn follow(broker: Broker, metrics: BacklogMetrics, shutdown: Cancellat
     let counting = async {
         broker.wait_until_ready().await;
         loop {
-            let pause = match count(&broker, &metrics).await {
-                Ok(endpoints) => {
-                    LOOK_EVERY + FOR_EACH_ENDPOINT.saturating_mul(u32::try_from(endpoints).unwrap_or(u32::MAX))
-                }
+            let begun = Instant::now();
+            let endpoints = match count(&broker, &metrics).await {
+                Ok(endpoints) => endpoints,
                 Err(error) => {
                     tracing::debug!("counting what waits again: {error:#}");
-                    LOOK_EVERY
+                    0
                 }
             };
+            let for_endpoints = FOR_EACH_ENDPOINT.saturating_mul(u32::try_from(endpoints).unwrap_or(u32::MAX));
+            let pause = (LOOK_EVERY + for_endpoints).max(begun.elapsed() * SHARE_OF_TIME);
             sleep(pause).await;
         }
     };
@@ -72,21 +81,20 @@ async fn count(broker: &Broker, metrics: &BacklogMetrics) -> anyhow::Result<usiz
         backlog.filters = info.config.filter_subjects;
         backlog.filters.extend(Some(info.config.filter_subject).filter(|filter| !filter.is_empty()));
     }
-    for info in consumers(broker, streams::RETRIES).await? {
-        if let Some(endpoint) = EndpointId::from_consumer_name(&info.name) {
-            backlogs.entry(endpoint).or_default().has_retries = true;
-        }
-    }
-    let endpoints = backlogs.len();
     let reader = BacklogReader::open(broker).await?;
-    let waiting: BTreeMap<EndpointId, WaitingEvents> = stream::iter(backlogs)
-        .map(|(endpoint, backlog)| async {
-            let waiting = reader.waiting(&endpoint, backlog).await?;
-            anyhow::Ok((endpoint, waiting))
-        })
-        .buffer_unordered(QUESTIONS_AT_ONCE)
-        .try_collect()
-        .await?;
+    reader.count_retries(&mut backlogs).await?;
+    let endpoints = backlogs.len();
+    let waiting = stream::iter(backlogs).map(|(endpoint, backlog)| async {
+        match reader.waiting(backlog).await {
+            Ok(waiting) => Some((endpoint, waiting)),
+            Err(error) => {
+                tracing::debug!(endpoint.id = %endpoint, "what waits for an endpoint was not counted: {error:#}");
+                None
+            }
+        }
+    });
+    let waiting = waiting.buffer_unordered(QUESTIONS_AT_ONCE).filter_map(async |counted| counted);
+    let waiting: BTreeMap<EndpointId, WaitingEvents> = waiting.collect().await;
     metrics.record_waiting(waiting);
     for name in STREAMS {
         let stream = broker.jetstream.get_stream(name).await.with_context(|| format!("failed to open {name}"))?;
@@ -120,39 +128,40 @@ impl<'a> BacklogReader<'a> {
         Ok(Self { broker, events: events.context(failed)?, retries: retries.context(failed)? })
     }
 
-    async fn waiting(&self, endpoint: &EndpointId, backlog: ConsumerBacklog) -> anyhow::Result<WaitingEvents> {
-        let mut waiting = WaitingEvents { count: backlog.unsettled, oldest: None };
+    /// Adds what RETRIES holds. Each retry has a subject of its own.
+    async fn count_retries(&self, backlogs: &mut BTreeMap<EndpointId, ConsumerBacklog>) -> anyhow::Result<()> {
+        let failed = "failed to count retries";
+        let mut subjects = self.retries.info_with_subjects(">").await.context(failed)?;
+        while let Some((subject, _)) = subjects.try_next().await.context(failed)? {
+            let (Some(endpoint), Some(retry)) = (subject::endpoint_of_retry(&subject), subject::parse_retry(&subject))
+            else {
+                continue;
+            };
+            let backlog = backlogs.entry(endpoint).or_default();
+            backlog.retries += 1;
+            // A replay delivers old events, which did not wait since they were stored.
+            let live = Some(retry.sequence).filter(|_| retry.run == LIVE_RUN);
+            backlog.first_retried = [backlog.first_retried, live].into_iter().flatten().min();
+        }
+        Ok(())
+    }
+
+    async fn waiting(&self, backlog: ConsumerBacklog) -> anyhow::Result<WaitingEvents> {
         let mut stored = Vec::new();
         if backlog.unsettled > 0 {
             for filter in &backlog.filters {
                 stored.extend(next_stored(&self.events, filter, backlog.settled_to + 1).await?);
             }
         }
-        if backlog.has_retries {
-            let (retries, oldest) = self.retries(endpoint).await?;
-            waiting.count += retries;
-            stored.extend(oldest);
+        if let Some(first) = backlog.first_retried {
+            match self.events.direct_get(first).await {
+                Ok(event) => stored.push(event.time),
+                Err(error) if error.kind() == DirectGetErrorKind::NotFound => {}
+                Err(error) => return Err(error).context("failed to read an event that waits"),
+            }
         }
-        waiting.oldest = stored.into_iter().min().map(|at| self.age(at));
-        Ok(waiting)
-    }
-
-    /// How many retries of an endpoint wait, and when the oldest of their events was stored. Each retry has a subject of its own.
-    async fn retries(&self, endpoint: &EndpointId) -> anyhow::Result<(u64, Option<OffsetDateTime>)> {
-        let failed = "failed to count retries";
-        let mut subjects = self.retries.info_with_subjects(subject::retries_of(endpoint)).await.context(failed)?;
-        let (mut count, mut first) = (0, None::<u64>);
-        while let Some((subject, _)) = subjects.try_next().await.context(failed)? {
-            count += 1;
-            let sequence = subject::parse_retry(&subject).map(|retry| retry.sequence);
-            first = [first, sequence].into_iter().flatten().min();
-        }
-        let Some(first) = first else { return Ok((count, None)) };
-        match self.events.direct_get(first).await {
-            Ok(event) => Ok((count, Some(event.time))),
-            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok((count, None)),
-            Err(error) => Err(error).context("failed to read an event that waits"),
-        }
+        let oldest = stored.into_iter().min().map(|at| self.age(at));
+        Ok(WaitingEvents { count: backlog.unsettled + backlog.retries, oldest })
     }
 
     fn age(&self, stored: OffsetDateTime) -> Duration {

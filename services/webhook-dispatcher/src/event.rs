@@ -28,6 +28,8 @@ pub struct StoredEvent {
     pub only_for: Option<String>,
     /// The inbox that waits for the end of the delivery.
     pub report_to: Option<String>,
+    /// Whether the inbox wants to know of failed attempts, too.
+    pub reports_attempts: bool,
     pub traceparent: Option<String>,
     pub headers: Option<HeaderMap>,
     /// When EVENTS stored it, if that is known.
@@ -40,6 +42,7 @@ impl StoredEvent {
     #[must_use]
     pub fn new(subject: Subject, sequence: u64, headers: Option<HeaderMap>, payload: Bytes) -> Self {
         let (mut id, mut not_for, mut only_for, mut report_to, mut traceparent) = (None, None, None, None, None);
+        let mut reports_attempts = false;
         // One walk over the two or three headers costs less than a lookup by name for each field.
         for (name, values) in headers.iter().flat_map(HeaderMap::iter) {
             let Some(value) = values.first().map(async_nats::HeaderValue::as_str) else { continue };
@@ -54,13 +57,27 @@ impl StoredEvent {
                 {
                     report_to = Some(value.to_owned())
                 }
+                header::REPORT_ATTEMPTS => reports_attempts = true,
                 header::TRACEPARENT => traceparent = Some(value.to_owned()),
                 _ => {}
             }
         }
         let (id, kind) = (id.unwrap_or_else(|| EventId::from_sequence(sequence)), kind_of(&subject));
         let stored_at = None;
-        Self { id, kind, subject, sequence, payload, not_for, only_for, report_to, traceparent, headers, stored_at }
+        Self {
+            id,
+            kind,
+            subject,
+            sequence,
+            payload,
+            not_for,
+            only_for,
+            report_to,
+            reports_attempts,
+            traceparent,
+            headers,
+            stored_at,
+        }
     }
 
     #[must_use]

@@ -71,8 +71,8 @@ impl AttemptResult {
     }
 }
 
-/// How a delivery goes, sent to the inbox that the event's header `Kurir-Report-To` names: after each failed attempt that
-/// another one follows, and at the end.
+/// How a delivery goes, sent to the inbox that the event's header `Kurir-Report-To` names: at the end, and with the header
+/// `Kurir-Report-Attempts` also after each failed attempt that another one follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryReport {

@@ -21,6 +21,8 @@ pub const NOT_FOR: &str = "Kurir-Not-For";
 /// On an event: an inbox (`_INBOX.…`, `_INBOX_<user>.…`) that receives a [`DeliveryReport`](crate::delivery::DeliveryReport) when the delivery
 /// has ended.
 pub const REPORT_TO: &str = "Kurir-Report-To";
+/// On such an event: the inbox receives a report after each failed attempt that another one follows, too.
+pub const REPORT_ATTEMPTS: &str = "Kurir-Report-Attempts";
 /// On an event: the only endpoint that receives it. It is a test of that endpoint.
 pub const ONLY_FOR: &str = "Kurir-Only-For";
 /// On a request to a receiver: a replay sends the event again.

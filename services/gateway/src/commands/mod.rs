@@ -30,7 +30,7 @@ use crate::{
         pacing::SendPriority,
     },
     publish::OutgoingEvent,
-    session::{SessionHandle, session_holder::HolderLookup},
+    session::{SessionHandle, SessionView, session_holder::HolderLookup},
 };
 use anyhow::Context as _;
 use async_nats::Message;
@@ -101,8 +101,10 @@ impl CommandServer {
         let mut view = self.session.view.clone();
         let first_work = async {
             let _ = nats.flush().await;
-            // A session that ended before it began answers why.
-            let begun = view.wait_for(|view| view.client.is_some() || view.state.status().is_end()).await?;
+            // A session that ended before it began answers why. Keys come by a command.
+            let has_work =
+                |view: &SessionView| view.client.is_some() || view.awaits_keys || view.state.status().is_end();
+            let begun = view.wait_for(has_work).await?;
             anyhow::Ok(begun.state.reason().filter(|_| begun.client.is_none()).map(str::to_owned))
         };
         let problem = tokio::select! {

@@ -60,7 +60,10 @@ impl SessionPlacement {
         let own_room = alive.get(gateway).map_or(usize::MAX, |state| room_of(*state));
         let rooms: Vec<usize> = takers.values().copied().chain([own_room]).collect();
         let even_share = even_share(wanted().count(), &rooms);
-        self.report_homeless(wanted().count(), &rooms);
+        // Sessions with a proxy stay at a gateway that is cut off, so then the sum says little.
+        if alive.values().all(|state| !state.is_cut_off) {
+            self.report_homeless(wanted().count(), &rooms);
+        }
         let share = even_share.min(own_room);
         let mine = wanted().filter(|(id, record)| running.contains(*id) && keeps(record));
         self.mine = mine.map(|(id, _)| id.clone()).collect();

@@ -173,7 +173,7 @@ mod tests {
             qr_code: qr_code.map(str::to_owned),
             passkey: PasskeyCeremony::None,
         };
-        let view = |state| SessionView { state, own: None, client: None };
+        let view = |state| SessionView { state, own: None, client: None, awaits_keys: false };
         let (unpaired, seen) = watch::channel(view(pairing(Some("a code"))));
         let (paired, also_seen) = watch::channel(view(SessionState::Connected));
         let stop = CancellationToken::new();

@@ -77,6 +77,8 @@ pub struct SessionView {
     pub own: Option<OwnAddresses>,
     /// The client of the current connection.
     pub client: Option<Arc<Client>>,
+    /// Whether it connects only when keys have come that were made elsewhere.
+    pub awaits_keys: bool,
 }
 
 /// The account's own addresses.

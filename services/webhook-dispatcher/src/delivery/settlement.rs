@@ -173,7 +173,7 @@ impl AttemptSettlement {
 
     /// Reports to the caller that waits for the end.
     pub async fn publish_report(&self, event: &StoredEvent, end: &DeliveryEnd<'_>) {
-        let Some(inbox) = event.report_to.clone() else { return };
+        let Some(inbox) = event.report_to.clone().filter(|_| event.reports_attempts || !end.retried) else { return };
         let report = DeliveryReport {
             event_id: event.id.clone(),
             endpoint: self.endpoint.clone(),

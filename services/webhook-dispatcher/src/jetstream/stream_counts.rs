@@ -11,6 +11,7 @@ use async_nats::jetstream::{
 use futures::{StreamExt as _, TryStreamExt as _};
 use kurir_chassis::broker::Broker;
 use std::{ops::ControlFlow, time::Duration};
+use tokio::time::timeout;
 
 /// The messages of a stream from a position on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct StreamCount {
 
 /// NATS removes an unused consumer after this time: its dispatcher may have died.
 const GONE_AFTER: Duration = Duration::from_secs(30);
+/// How long NATS may take to send a message that it has.
+const COMES_WITHIN: Duration = Duration::from_secs(10);
 /// Messages that are read at once.
 const BATCH: usize = 200;
 /// Tries to count while messages are being stored.
@@ -121,13 +124,14 @@ pub async fn read_stored(
     mut each: impl FnMut(&Message) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     let failed = || format!("failed to read {stream}");
-    let reader = create_reader(broker, stream, &[filter], start).await?;
+    let mut reader = create_reader(broker, stream, &[filter], start).await?;
     let (name, count) = (reader.cached_info().name.clone(), reader.cached_info().num_pending);
     let mut read = 0;
     'all: while read < count {
         let before = read;
         let mut messages = reader.fetch().max_messages(BATCH).messages().await.with_context(failed)?;
-        while let Some(message) = messages.next().await {
+        // The client waits without end for what was lost with a connection.
+        while let Some(message) = timeout(COMES_WITHIN, messages.next()).await.with_context(failed)? {
             let message = message.map_err(anyhow::Error::from_boxed).with_context(failed)?;
             read += 1;
             let arrived = message.info().map_err(anyhow::Error::from_boxed).with_context(failed)?.consumer_sequence;
@@ -138,6 +142,8 @@ pub async fn read_stored(
             }
         }
         if read == before {
+            let sent = reader.info().await.with_context(failed)?.delivered.consumer_sequence;
+            anyhow::ensure!(sent == read, "a message of {stream} did not arrive");
             break;
         }
     }

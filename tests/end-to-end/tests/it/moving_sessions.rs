@@ -14,6 +14,7 @@ use kurir_test_harness::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const CONTACT: &str = "15550200001";
 const PASSPHRASE: &str = "correct horse battery";
@@ -143,7 +144,9 @@ async fn a_session_moves_to_another_installation() {
     .await;
 
     here.simulator.contact_writes(CONTACT, "on the way").await;
+    let begun = Instant::now();
     let says = succeeds(&there, &["session", "import", path, "--id", "moved", "--passphrase", PASSPHRASE]).await;
+    assert!(begun.elapsed() < Duration::from_secs(20), "the import took {:?}", begun.elapsed());
     assert!(says.starts_with("moved: running"), "{says}");
     let session = has_status(&there.api, "moved", "connected").await;
     assert_eq!((&session["name"], &session["metadata"]["crm"]), (&json!("Sales"), &json!("7")), "{session}");

@@ -253,8 +253,9 @@ async fn import(
     match adopt(app, &id, stored, (passphrase, KeySource::Export)).await {
         Ok(_) => {
             tracing::info!(session.id = %id, "the session {id} was imported");
-            let record =
-                app.session_store.change(&id, |before| Ok(SessionRecord { awaits_keys: false, ..before })).await?;
+            let keys_came = |before| Ok(SessionRecord { awaits_keys: false, ..before });
+            // If this fails, the session waits for keys only if it loses those that it has.
+            let record = app.session_store.change(&id, keys_came).await.unwrap_or(record);
             Ok((id, record))
         }
         Err(refusal) => {

@@ -33,9 +33,12 @@ impl SessionTask {
     pub(super) async fn connect(&mut self) -> anyhow::Result<()> {
         self.disconnect().await;
         self.connect_at = self.keys_until.filter(|until| Instant::now() < *until && !self.store.is_paired());
-        if self.connect_at.is_some() {
+        let awaits_keys = self.connect_at.is_some();
+        self.view.send_if_modified(|view| std::mem::replace(&mut view.awaits_keys, awaits_keys) != awaits_keys);
+        if awaits_keys {
             return Ok(());
         }
+        self.keys_until = None;
         self.pairing_code_until = None;
         self.codes_until = None;
         self.connections_opened += 1;
@@ -124,6 +127,7 @@ impl SessionTask {
             return Ok(Err(InstallRefusal));
         }
         self.disconnect().await;
+        self.keys_until = None;
         self.store.settle().await?;
         self.store.install(keys)?;
         self.store.note_replaced().await?;

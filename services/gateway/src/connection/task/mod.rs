@@ -104,7 +104,8 @@ pub fn new_session(
     (unhooked, notices, changes, publisher): (UnhookedQueue, NoticeQueue, StatusQueue, EventPublisher),
 ) -> (SessionTask, SessionHandle) {
     let state = SessionState::WaitingForBroker;
-    let (view, seen) = watch::channel(SessionView { state: state.clone(), own: None, client: None });
+    let (view, seen) =
+        watch::channel(SessionView { state: state.clone(), own: None, client: None, awaits_keys: false });
     let (control, controls) = mpsc::channel(CONTROLS);
     let phone = PhonePresence::open(&store.phone_file());
     let acks = Arc::new(PendingAcks::default());

@@ -131,6 +131,7 @@ impl RestrictionTracker {
             () = follow => {}
             () = shutdown.cancelled() => {}
         }
+        publisher.metrics.forget_restricted(&session);
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ use std::{
     future::poll_fn,
     io,
     mem::MaybeUninit,
+    panic::resume_unwind,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -98,9 +99,12 @@ impl Http1Connection {
         });
         match here.await {
             Some(result) => result,
-            None => AbortOnDropHandle::new(tokio::spawn(exchange)).await.unwrap_or_else(|_| {
-                Err(SendFailure::seen(FailureClass::Reset, FailurePhase::ResponseHead, "the connection has failed"))
-            }),
+            None => match AbortOnDropHandle::new(tokio::spawn(exchange)).await {
+                Ok(result) => result,
+                Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+                // Only the end of the process ends the task.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 

@@ -39,8 +39,10 @@ impl IdleConnections {
 
 /// Closes each connection at its time, until there is none.
 async fn sweep(state: Weak<Mutex<IdleState>>) {
-    while let Some(next) = close_expired(&state) {
-        sleep_until(next).await;
+    let mut next = Some(Instant::now() + IDLE_TIMEOUT);
+    while let Some(at) = next {
+        sleep_until(at).await;
+        next = close_expired(&state);
     }
 }
 

@@ -58,8 +58,9 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 /// How often a request that the receiver did not take is sent again within one attempt. Each time is on another
-/// connection; a receiver that takes nothing on so many has a fault of its own.
-const MAX_RESENDS: usize = 5;
+/// connection. A receiver may take one request on each connection and refuse all others that were sent beside it; one that
+/// takes nothing on so many has a fault of its own.
+const MAX_RESENDS: usize = 30;
 
 /// What an endpoint's client needs.
 pub struct ClientSettings<'a> {

@@ -12,7 +12,7 @@ const MOST_RUNNERS: usize = 8;
 
 type Delivery = BoxFuture<'static, (PullId, DeliveryResult)>;
 
-/// The deliveries under way. Those that have not ended are given back when this is dropped.
+/// The deliveries under way. Those that have not ended are given back soon after this is dropped.
 pub struct DeliveryRunners {
     runners: Vec<mpsc::UnboundedSender<Delivery>>,
     next: usize,
@@ -86,5 +86,56 @@ async fn run(mut started: mpsc::UnboundedReceiver<Delivery>, ended: mpsc::Unboun
             Some(delivery) = started.recv() => deliveries.push(delivery),
             else => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{delivery::result::EndpointVerdict, jetstream::consumer::PullSource};
+    use futures::FutureExt as _;
+    use std::{collections::BTreeSet, future::pending, time::Duration};
+    use tokio::sync::oneshot;
+
+    fn ended(slot: u64) -> (PullId, DeliveryResult) {
+        let result = DeliveryResult {
+            verdict: EndpointVerdict::Untried,
+            took: Duration::ZERO,
+            probe: false,
+            retry_stored: false,
+        };
+        (PullId { slot, source: PullSource::Events }, result)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn each_delivery_ends_once_and_one_that_hangs_holds_up_no_other() {
+        let mut runners = DeliveryRunners::start();
+        let (dropped, gone) = oneshot::channel::<()>();
+        runners.push(
+            async move {
+                let _held = dropped;
+                pending().await
+            }
+            .boxed(),
+        );
+        for slot in 0..100 {
+            runners.push(async move { ended(slot) }.boxed());
+        }
+        let mut slots = BTreeSet::new();
+        while runners.len() > 1 {
+            let (pull, _) = runners.next().await.expect("one ends");
+            assert!(slots.insert(pull.slot), "{} ended twice", pull.slot);
+        }
+        assert_eq!(slots.len(), 100);
+        drop(runners);
+        assert!(gone.await.is_err(), "what hangs must be dropped");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[should_panic(expected = "a delivery that panics")]
+    async fn a_delivery_that_panics_ends_the_worker() {
+        let mut runners = DeliveryRunners::start();
+        runners.push(async { panic!("a delivery that panics") }.boxed());
+        runners.next().await;
     }
 }
