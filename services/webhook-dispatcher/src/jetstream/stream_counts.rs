@@ -111,8 +111,7 @@ pub async fn create_reader(
 
 /// Reads the messages that a stream has now, from `start` on. `each` says when enough was read.
 ///
-/// The end is where NATS has nothing more to give: after a crash it may count more than there is, and who waits for the rest
-/// waits in vain.
+/// The end is where NATS has nothing more to give: after a crash it may count more than there is, and the rest never comes.
 ///
 /// # Errors
 /// If NATS is away or refuses, if a message did not arrive, or of `each`.

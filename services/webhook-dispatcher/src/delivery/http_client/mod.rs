@@ -58,7 +58,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 /// How often a request that the receiver did not take is sent again within one attempt. Each time is on another
-/// connection. A receiver may take one request on each connection and refuse all others that were sent beside it; one that
+/// connection. A receiver may take one request on each connection and refuse all others; one that
 /// takes nothing on so many has a fault of its own.
 const MAX_RESENDS: usize = 30;
 
