@@ -345,6 +345,6 @@ mod tests {
             read_of(json!({"options": {"quoted": "3EB1"}}), Some(MediaKind::Document), &one).expect("a document");
         assert_eq!((document.file_name.as_deref(), document.quoted.as_deref()), (Some("bill.xlsx"), Some("3EB1")));
         let of_old = read_of(json!({"mediaType": "document"}), None, &one).expect("a document");
-        assert_eq!(of_old.file_name, None);
+        assert_eq!(of_old.file_name.as_deref(), Some("document.pdf"));
     }
 }
