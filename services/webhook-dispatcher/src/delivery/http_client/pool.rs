@@ -26,9 +26,9 @@ use tokio::{sync::Notify, time::Instant};
 /// A name may lead elsewhere after some time, so no connection is used for longer.
 const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 
-/// A request that waited for a connection begins none of its own with less time than this: none is made so fast, and its
-/// failure would be named after the beginning of a connection instead of the step that took the time.
-const LEAST_TIME_TO_DIAL: Duration = Duration::from_millis(20);
+/// A request that waited for a connection begins none of its own with less time than this part of its wait: its failure would be
+/// named after the beginning of a connection instead of the step that took the time.
+const LEAST_PART_TO_DIAL: u32 = 10;
 
 /// A connection that takes one request now.
 pub enum CheckedOut {
@@ -117,6 +117,7 @@ impl ConnectionPool {
         if self.dialer.tls.is_none() || self.speaks_http1.load(Ordering::Relaxed) {
             return self.dial(phase, until).await;
         }
+        let began = Instant::now();
         loop {
             // Registered before looking, so that no change is missed.
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -131,7 +132,7 @@ impl ConnectionPool {
                 return Ok(Checkout { connection, dialed: None });
             }
             let Some(dialing) = dialing else { continue };
-            if until.saturating_duration_since(Instant::now()) < LEAST_TIME_TO_DIAL {
+            if until.saturating_duration_since(Instant::now()) < began.elapsed() / LEAST_PART_TO_DIAL {
                 // The request spent its time on the connection that was being made: its failure names that one's phase.
                 drop(dialing);
                 std::future::pending::<()>().await;
