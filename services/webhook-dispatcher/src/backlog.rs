@@ -12,7 +12,7 @@ use async_nats::jetstream::{
     consumer::Info,
     stream::{DirectGetErrorKind, Stream},
 };
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryFutureExt as _, TryStreamExt as _, stream};
 use kurir_chassis::{broker::Broker, shutdown::CancellationToken};
 use kurir_contract::{endpoint::EndpointId, stream as streams, subject};
 use std::{collections::BTreeMap, time::Duration};
@@ -84,17 +84,12 @@ async fn count(broker: &Broker, metrics: &BacklogMetrics) -> anyhow::Result<usiz
     let reader = BacklogReader::open(broker).await?;
     reader.count_retries(&mut backlogs).await?;
     let endpoints = backlogs.len();
-    let waiting = stream::iter(backlogs).map(|(endpoint, backlog)| async {
-        match reader.waiting(backlog).await {
-            Ok(waiting) => Some((endpoint, waiting)),
-            Err(error) => {
-                tracing::debug!(endpoint.id = %endpoint, "what waits for an endpoint was not counted: {error:#}");
-                None
-            }
-        }
-    });
-    let waiting = waiting.buffer_unordered(QUESTIONS_AT_ONCE).filter_map(async |counted| counted);
-    let waiting: BTreeMap<EndpointId, WaitingEvents> = waiting.collect().await;
+    // An error is about NATS and not about one endpoint: the last figures of all stand.
+    let waiting = stream::iter(backlogs)
+        .map(|(endpoint, backlog)| reader.waiting(backlog).map_ok(|waiting| (endpoint, waiting)))
+        .buffer_unordered(QUESTIONS_AT_ONCE)
+        .try_collect()
+        .await?;
     metrics.record_waiting(waiting);
     for name in STREAMS {
         let stream = broker.jetstream.get_stream(name).await.with_context(|| format!("failed to open {name}"))?;

@@ -38,17 +38,20 @@ pub fn adopt_text(span: &Span, traceparent: Option<&str>) {
 /// Whether the caller that began the trace does not want it collected; without a trace nobody has decided.
 #[must_use]
 pub fn is_unsampled(traceparent: Option<&str>) -> bool {
-    // `00-<trace>-<span>-<flags>`, of which the last bit counts.
-    let flags = traceparent.and_then(|text| u8::from_str_radix(text.split('-').nth(3)?, 16).ok());
-    flags.is_some_and(|flags| flags & 1 == 0)
+    is_sampled(traceparent) == Some(false)
 }
 
 /// The id of a trace that is collected, if the `traceparent` says so.
 #[must_use]
 pub fn collected_trace(traceparent: Option<&str>) -> Option<TraceLabel> {
-    let mut parts = traceparent?.split('-').skip(1);
-    let (trace, flags) = (parts.next()?, u8::from_str_radix(parts.nth(1)?, 16).ok()?);
-    (flags & 1 == 1).then(|| TraceLabel { trace_id: trace.to_owned() })
+    let trace_id = traceparent?.split('-').nth(1)?.to_owned();
+    is_sampled(traceparent)?.then_some(TraceLabel { trace_id })
+}
+
+/// `00-<trace>-<span>-<flags>`, of whose flags the last bit counts.
+fn is_sampled(traceparent: Option<&str>) -> Option<bool> {
+    let flags = u8::from_str_radix(traceparent?.split('-').nth(3)?, 16).ok()?;
+    Some(flags & 1 == 1)
 }
 
 /// The `traceparent` of the current span, for an HTTP header.
