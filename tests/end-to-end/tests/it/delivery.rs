@@ -15,7 +15,7 @@ async fn test_and_send_answer_with_the_real_outcome() {
     let body = webhook(&stack.receiver, "the test event", |body| body["event"] == "test").await.json();
     assert_eq!((&body["data"]["n"], &body["data"]["test"]), (&json!(1), &json!(true)));
 
-    stack.receiver.answers([500]);
+    stack.receiver.answers_to(|request| request.json()["event"] == "custom.event", [500]);
     let (_, answer) =
         stack.api.post("/api/webhook/send", json!({"eventType": "custom.event", "data": {"a": [1]}})).await;
     assert_eq!(answer["message"], "Custom webhook sent");

@@ -74,6 +74,19 @@ impl Receiver {
         self.script().next.extend(answers.into_iter().map(Into::into));
     }
 
+    /// Answers the next requests that `matches` accepts with these, one each and in this order, and all others with 200.
+    pub fn answers_to(
+        &self,
+        matches: impl Fn(&Request) -> bool + Send + Sync + 'static,
+        answers: impl IntoIterator<Item = impl Into<Answer>>,
+    ) {
+        let next: Mutex<VecDeque<Answer>> = Mutex::new(answers.into_iter().map(Into::into).collect());
+        self.answer_with(move |request| {
+            let answer = matches(request).then(|| next.lock().unwrap_or_else(PoisonError::into_inner).pop_front());
+            answer.flatten().unwrap_or_else(|| Answer::status(200))
+        });
+    }
+
     /// Answers all further requests with this one.
     pub fn always(&self, answer: impl Into<Answer>) {
         let answer = answer.into();

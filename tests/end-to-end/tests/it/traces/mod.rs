@@ -62,7 +62,7 @@ async fn a_message_and_all_attempts_to_deliver_it_are_one_trace() {
     // The log's level does not decide which spans there are.
     let stack = traced_stack(&collector, "1", "error").await;
     // A reset instead would be no attempt of its own: a request that is lost on an idle connection goes out again.
-    stack.receiver.answers([Answer::status(500), Answer::Garbage]);
+    stack.receiver.answers_to(|request| text(&request.json()) == "traced", [Answer::status(500), Answer::Garbage]);
     stack.simulator.contact_writes(CONTACT, "traced").await;
     let requests = until("three attempts", SOON, || async {
         let requests: Vec<_> =
