@@ -2,7 +2,7 @@
 
 use crate::{ChaosPlan, receivers::Receivers};
 use async_nats::jetstream::{Context, stream::Config};
-use kurir_test_harness::{NetworkCable, Process, Stack, faketime};
+use kurir_test_harness::{Nats, NetworkCable, Process, Stack, faketime};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -35,7 +35,7 @@ pub struct FaultCounts {
 /// A service of Kurir.
 #[derive(Clone, Copy, Debug)]
 enum Service {
-    Gateway,
+    Gateway(usize),
     Dispatcher(usize),
     Api,
 }
@@ -51,9 +51,12 @@ enum Fault {
     Silence(Service),
     Slow(Service),
     ClockJump(Service, &'static str),
-    KillNats,
-    FreezeNats,
-    StopNats,
+    /// One node of NATS, by its number.
+    KillNats(usize),
+    FreezeNats(usize),
+    StopNats(usize),
+    /// All nodes of a cluster at once.
+    KillCluster,
     /// EVENTS takes nothing more, as on a full disk.
     StorageFull,
     /// The consumers of retries vanish.
@@ -72,24 +75,26 @@ impl FaultPlan {
         let mut counts = FaultCounts::default();
         while begun.elapsed() < self.duration {
             sleep(Duration::from_millis(self.random.random_range(PAUSES))).await;
-            let fault = self.next_fault(stack.dispatchers.len());
+            let fault = self.next_fault(stack);
             let away = Duration::from_millis(self.random.random_range(AWAY));
             eprintln!("{:>6.1} s: {fault:?} for {away:?}", begun.elapsed().as_secs_f32());
             apply(stack, receivers, fault, away).await;
             match fault {
-                Fault::Kill(_) | Fault::KillNats => counts.kills += 1,
+                Fault::Kill(_) | Fault::KillNats(_) => counts.kills += 1,
+                Fault::KillCluster => counts.kills += 1 + u32::try_from(stack.more_nodes.len()).unwrap_or(0),
                 _ => counts.others += 1,
             }
         }
         counts
     }
 
-    fn next_fault(&mut self, dispatchers: usize) -> Fault {
+    fn next_fault(&mut self, stack: &Stack) -> Fault {
         let service = match self.random.random_range(0..7) {
-            0..3 => Service::Gateway,
-            3..6 => Service::Dispatcher(self.random.random_range(0..dispatchers)),
+            0..3 => Service::Gateway(self.any_of(1 + stack.more_gateways.len())),
+            3..6 => Service::Dispatcher(self.any_of(stack.dispatchers.len())),
             _ => Service::Api,
         };
+        let node = self.any_of(1 + stack.more_nodes.len());
         match self.random.random_range(0..24) {
             0..9 => Fault::Kill(service),
             9..11 => Fault::Freeze(service),
@@ -98,31 +103,43 @@ impl FaultPlan {
             13 => Fault::Silence(service),
             14 => Fault::Slow(service),
             15 => Fault::ClockJump(service, CLOCKS.choose(&mut self.random).copied().unwrap_or(CLOCKS[0])),
-            16..19 => Fault::KillNats,
-            19 => Fault::FreezeNats,
-            20 => Fault::StopNats,
+            16 if !stack.more_nodes.is_empty() => Fault::KillCluster,
+            16..19 => Fault::KillNats(node),
+            19 => Fault::FreezeNats(node),
+            20 => Fault::StopNats(node),
             21 => Fault::StorageFull,
             22 => Fault::ConsumersDeleted,
             _ => Fault::ReceiverAway,
         }
     }
+
+    /// The number of one of so many. Where there is only one, nothing is drawn, so that a seed keeps its meaning.
+    fn any_of(&mut self, count: usize) -> usize {
+        if count > 1 { self.random.random_range(0..count) } else { 0 }
+    }
 }
 
 fn process_of(stack: &mut Stack, service: Service) -> &mut Process {
     match service {
-        Service::Gateway => &mut stack.gateway,
+        Service::Gateway(0) => &mut stack.gateway,
+        Service::Gateway(index) => &mut stack.more_gateways[index - 1],
         Service::Dispatcher(index) => &mut stack.dispatchers[index],
         Service::Api => &mut stack.api.process,
     }
 }
 
-fn cable_of(stack: &mut Stack, service: Service) -> Option<&mut NetworkCable> {
+fn cables_of(stack: &mut Stack, service: Service) -> &mut [NetworkCable] {
+    let gateways = 1 + stack.more_gateways.len();
     let index = match service {
-        Service::Gateway => 0,
-        Service::Dispatcher(index) => 1 + index,
-        Service::Api => 1 + stack.dispatchers.len(),
+        Service::Gateway(index) => index,
+        Service::Dispatcher(index) => gateways + index,
+        Service::Api => gateways + stack.dispatchers.len(),
     };
-    stack.cables.get_mut(index)
+    &mut stack.cables[index]
+}
+
+fn node_of(stack: &mut Stack, index: usize) -> &mut Nats {
+    if index == 0 { &mut stack.nats } else { &mut stack.more_nodes[index - 1] }
 }
 
 async fn apply(stack: &mut Stack, receivers: &mut Receivers, fault: Fault, away: Duration) {
@@ -147,29 +164,42 @@ async fn apply(stack: &mut Stack, receivers: &mut Receivers, fault: Fault, away:
         }
         Fault::ClockJump(service, seconds) => jump(process_of(stack, service), seconds, away).await,
         Fault::CutOff(service) | Fault::Silence(service) | Fault::Slow(service) => {
-            let Some(cable) = cable_of(stack, service) else { return };
-            match fault {
-                Fault::CutOff(_) => cable.cut().await,
-                Fault::Silence(_) => cable.freeze(),
-                _ => cable.slow(SLOW),
+            for cable in cables_of(stack, service) {
+                match fault {
+                    Fault::CutOff(_) => cable.cut().await,
+                    Fault::Silence(_) => cable.freeze(),
+                    _ => cable.slow(SLOW),
+                }
             }
             sleep(away).await;
-            cable.mend();
+            cables_of(stack, service).iter_mut().for_each(NetworkCable::mend);
         }
-        Fault::KillNats => {
-            stack.nats.kill().await;
+        Fault::KillNats(node) => {
+            let node = node_of(stack, node);
+            node.kill().await;
             sleep(away).await;
-            stack.nats.start_again().await;
+            node.start_again().await;
         }
-        Fault::FreezeNats => {
-            stack.nats.pause();
+        Fault::FreezeNats(node) => {
+            let node = node_of(stack, node);
+            node.pause();
             sleep(away).await;
-            stack.nats.resume();
+            node.resume();
         }
-        Fault::StopNats => {
-            stack.nats.stop().await;
+        Fault::StopNats(node) => {
+            let node = node_of(stack, node);
+            node.stop().await;
             sleep(away).await;
-            stack.nats.start_again().await;
+            node.start_again().await;
+        }
+        Fault::KillCluster => {
+            for node in 0..=stack.more_nodes.len() {
+                node_of(stack, node).kill().await;
+            }
+            sleep(away).await;
+            for node in 0..=stack.more_nodes.len() {
+                node_of(stack, node).start_again().await;
+            }
         }
         Fault::StorageFull => fill_storage(&stack.nats.jetstream().await, away).await,
         Fault::ConsumersDeleted => delete_consumers(&stack.nats.jetstream().await).await,

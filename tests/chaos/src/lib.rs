@@ -14,7 +14,11 @@ mod verdict;
 pub use verdict::Verdict;
 
 use faults::FaultPlan;
-use kurir_test_harness::{Stack, stack::SOON, until};
+use kurir_test_harness::{
+    Stack,
+    stack::{SOON, StackPlan},
+    until,
+};
 use load::{ACCOUNTS, Load};
 use receivers::Receivers;
 use serde_json::json;
@@ -28,6 +32,8 @@ pub struct ChaosPlan {
     pub seed: u64,
     /// Messages of contacts a second.
     pub messages_per_second: u32,
+    /// NATS is a cluster of three, and three gateways share the sessions, whose keys are in NATS. Else there is one of each.
+    pub cluster: bool,
 }
 
 /// How long everything may take to arrive once all processes run.
@@ -38,10 +44,7 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(300);
 /// # Errors
 /// If the system cannot be set up. What went wrong under the faults is in the verdict.
 pub async fn run(plan: ChaosPlan) -> anyhow::Result<Verdict> {
-    let dispatcher = Stack::plan().without_webhooks().unpaired().cables().dispatchers(2);
-    let loopback = ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8");
-    let stack = dispatcher.dispatcher(loopback.0, loopback.1).api(loopback.0, loopback.1);
-    let mut stack = stack.gateway("BROKER_WAIT", "5s").start().await;
+    let mut stack = stack_plan(plan).start().await;
     let load = Load::new(&stack);
     pair_sessions(&stack, &load).await?;
     let mut receivers = Receivers::start(&load, plan).await?;
@@ -58,6 +61,20 @@ pub async fn run(plan: ChaosPlan) -> anyhow::Result<Verdict> {
     let verdict = verdict::compare(&stack, &receivers, sent, counts).await;
     stack.finish().await;
     Ok(verdict)
+}
+
+fn stack_plan(plan: ChaosPlan) -> StackPlan {
+    let stack = Stack::plan().without_webhooks().unpaired().cables().dispatchers(2).gateway("BROKER_WAIT", "5s");
+    let loopback = ("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8");
+    let stack = stack.dispatcher(loopback.0, loopback.1).api(loopback.0, loopback.1);
+    if !plan.cluster {
+        return stack;
+    }
+    stack
+        .cluster()
+        .gateways(3)
+        .gateway("SESSION_STORE", "nats")
+        .gateway("SESSION_KEY", "a key that seals sessions under chaos")
 }
 
 /// One session for each account, each paired with it.

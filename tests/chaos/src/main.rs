@@ -16,13 +16,20 @@ struct ChaosOptions {
     /// Messages of contacts a second.
     #[arg(long, env = "CHAOS_RATE", default_value_t = 50)]
     rate: u32,
+    /// Three nodes of NATS and three gateways instead of one of each.
+    #[arg(long, env = "CHAOS_CLUSTER", value_parser = clap::builder::BoolishValueParser::new(), default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    cluster: bool,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let options = ChaosOptions::parse();
-    let plan =
-        ChaosPlan { duration: options.duration, seed: options.seed, messages_per_second: options.rate.clamp(1, 1_000) };
+    let plan = ChaosPlan {
+        duration: options.duration,
+        seed: options.seed,
+        messages_per_second: options.rate.clamp(1, 1_000),
+        cluster: options.cluster,
+    };
     let verdict = kurir_chaos::run(plan).await?;
     for problem in verdict.problems() {
         println!("{problem}");

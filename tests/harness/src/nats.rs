@@ -31,6 +31,8 @@ pub struct Nats {
     port: Port,
     /// Where the other nodes of a cluster reach it.
     _route: Option<Port>,
+    /// Nobody may do anything without a login, as in the configuration that Kurir ships.
+    needs_login: bool,
 }
 
 impl Nats {
@@ -72,6 +74,16 @@ impl Nats {
 
     /// Starts a cluster of three with the configuration and the users that Kurir ships, and waits until its nodes accept connections.
     pub async fn start_cluster() -> Vec<Self> {
+        Self::start_nodes(&[]).await
+    }
+
+    /// As [`Nats::start_cluster`], with nodes that tell no client of each other: who reaches each of them through a cable
+    /// has no way around it.
+    pub async fn start_cluster_behind_cables() -> Vec<Self> {
+        Self::start_nodes(&["--no_advertise"]).await
+    }
+
+    async fn start_nodes(more: &[&str]) -> Vec<Self> {
         let routes = [(); 3].map(|()| Port::reserve());
         let mut variables: Vec<_> = Self::passwords().into();
         for (n, port) in (1..).zip(&routes) {
@@ -84,8 +96,9 @@ impl Nats {
             let variables = variables.iter().cloned().chain([name]).collect();
             let listen = format!("nats://cluster:cluster-in-tests@{}", port.addr());
             let configuration = repository().join("deploy/nats/cluster.conf");
-            let node = Self::spawn(configuration, ["--cluster".into(), listen.into()], variables).await;
-            nodes.push(Self { _route: Some(port), ..node });
+            let own = ["--cluster".into(), listen.into()].into_iter().chain(more.iter().map(OsString::from));
+            let node = Self::spawn(configuration, own, variables).await;
+            nodes.push(Self { _route: Some(port), needs_login: true, ..node });
         }
         for node in &mut nodes {
             node.wait_for_greeting().await;
@@ -95,11 +108,7 @@ impl Nats {
 
     /// Waits until all copies of a stream in a cluster are up to date, so that a node may die.
     pub async fn wait_until_copied(&self, stream: &str, deadline: Duration) {
-        let options = async_nats::ConnectOptions::with_user_and_password("kurir".into(), "kurir-in-tests".into());
-        let jetstream = match options.connect(self.url()).await {
-            Ok(client) => jetstream::new(client),
-            Err(problem) => panic!("the operator cannot log in: {problem}"),
-        };
+        let jetstream = self.jetstream().await;
         until(&format!("all copies of {stream}"), deadline, || async {
             let stream = jetstream.get_stream(stream).await.map_err(|error| error.to_string())?;
             let cluster = stream.cached_info().cluster.clone().ok_or("no cluster")?;
@@ -112,9 +121,9 @@ impl Nats {
         .await;
     }
 
-    async fn spawn<const N: usize>(
+    async fn spawn(
         configuration: PathBuf,
-        more: [OsString; N],
+        more: impl IntoIterator<Item = OsString>,
         variables: Vec<(String, String)>,
     ) -> Self {
         let binary = server_binary().await;
@@ -132,7 +141,7 @@ impl Nats {
         ];
         let arguments: Vec<OsString> = own.into_iter().chain(more).collect();
         let process = Process::spawn_with_arguments("nats-server", binary, arguments, variables);
-        Self { process, port, _route: None }
+        Self { process, port, _route: None, needs_login: false }
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -148,9 +157,12 @@ impl Nats {
         &mut self.process
     }
 
-    /// A new connection. It reconnects by itself after a stop or a kill.
+    /// A new connection that may do anything. It reconnects by itself after a stop or a kill.
     pub async fn client(&self) -> async_nats::Client {
-        match async_nats::connect(self.url()).await {
+        let options = async_nats::ConnectOptions::new();
+        let options =
+            if self.needs_login { options.user_and_password("kurir".into(), "kurir-in-tests".into()) } else { options };
+        match options.connect(self.url()).await {
             Ok(client) => client,
             Err(problem) => panic!("cannot connect to nats-server: {problem}"),
         }

@@ -190,6 +190,10 @@ impl WhatsappSender {
             if let Some(upload) = upload {
                 upload.complete_message(&client, &mut message).await?;
             }
+            // What this chat wrote last may have changed the keys with which this message is encrypted, and an answer to
+            // them can be read only by who has them still. The client would send first and write them soon.
+            let kept = client.flush_pending_signal_state().await;
+            kept.map_err(|error| SendFailure::Client(format!("the keys could not be written: {error}")))?;
             let options = SendOptions::default().with_message_id(id);
             client
                 .send_message_with_options(&outgoing.jid, message, options)

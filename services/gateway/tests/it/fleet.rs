@@ -42,9 +42,7 @@ impl Fleet {
     pub async fn on(nats: Nats) -> Self {
         let turn = ONE_AT_A_TIME.lock().await;
         let simulator = Simulator::start(false).await;
-        // The operator may do anything, in a cluster, too, where nobody is without a login.
-        let login = async_nats::ConnectOptions::with_user_and_password("kurir".into(), "kurir-in-tests".into());
-        let client = login.connect(nats.url()).await.expect("the operator connects");
+        let client = nats.client().await;
         Self { nats, simulator, client, _turn: turn }
     }
 

@@ -104,6 +104,32 @@ async fn killed_between_decrypting_and_keeping_the_gateway_loses_nothing() {
     world.finish().await;
 }
 
+/// What is sent is encrypted with a key that the client makes when it reads what the contact wrote before. Who answers uses
+/// that key, so it must outlive the gateway.
+#[tokio::test]
+async fn killed_after_a_send_the_gateway_reads_the_answer_to_it() {
+    const CONTACT: &str = "6281230020099";
+    let mut world = World::connected(&[("SIMULATED_PAUSE_BEFORE_KEEPING", "2s")]).await;
+    world.send(CONTACT, "one").await.expect("sent");
+    world.simulator.contact_receives(CONTACT, "the first text", SOON, |got| got["text"] == "one").await;
+    world.simulator.contact_writes(CONTACT, "two").await;
+    until("the gateway to have it", SOON, || async { !world.simulator.messages("sent").await.is_empty() }).await;
+    let text = || world.simulator.contact_receives(CONTACT, "the second text", SOON, |got| got["text"] == "three");
+    let (_, _) = tokio::join!(async { world.send(CONTACT, "three").await.expect("sent") }, text());
+    world.gateway.kill_9().await;
+    world.simulator.contact_writes(CONTACT, "four").await;
+    world.gateway.start_again();
+    world.gateway.wait_ready(SOON).await;
+    until("both answers", SOON, || async {
+        let texts = world.texts_from(&format!("{CONTACT}@s.whatsapp.net")).await;
+        if texts == ["two", "four"] { Ok(()) } else { Err(texts) }
+    })
+    .await;
+    // What cannot be read is asked for once more, and comes late.
+    assert_eq!(world.simulator.get("/statistics").await["retryRequestsFromClient"], 0);
+    world.finish().await;
+}
+
 /// EVENTS takes no more, or takes all again.
 async fn bound_events(world: &World, most: i64) {
     let jetstream = world.jetstream().await;

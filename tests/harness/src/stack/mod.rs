@@ -20,6 +20,7 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(40);
 /// The configuration of a stack. Everything has a default.
 #[derive(Clone, Debug)]
 pub struct StackPlan {
+    gateways: usize,
     dispatchers: usize,
     webhooks: bool,
     paired: bool,
@@ -31,9 +32,24 @@ pub struct StackPlan {
     /// Each service is a user of NATS of its own.
     has_users: bool,
     has_cables: bool,
+    is_cluster: bool,
 }
 
 impl StackPlan {
+    /// So many gateways. More than one need `SESSION_STORE=nats`.
+    #[must_use]
+    pub fn gateways(mut self, count: usize) -> Self {
+        self.gateways = count;
+        self
+    }
+
+    /// NATS is a cluster of three, and every stream has three copies.
+    #[must_use]
+    pub fn cluster(mut self) -> Self {
+        self.is_cluster = true;
+        self.services("STREAM_REPLICAS", "3")
+    }
+
     #[must_use]
     pub fn dispatchers(mut self, count: usize) -> Self {
         self.dispatchers = count;
@@ -97,20 +113,25 @@ impl StackPlan {
     pub async fn start(self) -> Stack {
         let program = |name: &str| self.programs.as_ref().map_or_else(|| binary(name), |folder| folder.join(name));
         let login = |user: &str| if self.has_users { Nats::login(user).to_vec() } else { Vec::new() };
-        let nats = Nats::start().await;
+        let mut nodes = match (self.is_cluster, self.has_cables) {
+            (false, _) => vec![Nats::start().await],
+            (true, false) => Nats::start_cluster().await,
+            (true, true) => Nats::start_cluster_behind_cables().await,
+        };
         let receiver = Receiver::start().await;
         let simulator = Simulator::start(self.paired).await;
         let mut cables = Vec::new();
         let mut broker = || {
-            let url = if self.has_cables {
-                let cable = NetworkCable::to(nats.addr());
-                let url = format!("nats://{}", cable.addr());
-                cables.push(cable);
-                url
+            let addresses: Vec<_> = if self.has_cables {
+                let own: Vec<_> = nodes.iter().map(|node| NetworkCable::to(node.addr())).collect();
+                let addresses = own.iter().map(NetworkCable::addr).collect();
+                cables.push(own);
+                addresses
             } else {
-                nats.url()
+                nodes.iter().map(Nats::addr).collect()
             };
-            [("NATS_URL".to_owned(), url), ("LOG_FILE".to_owned(), String::new())]
+            let urls: Vec<_> = addresses.iter().map(|addr| format!("nats://{addr}")).collect();
+            [("NATS_URL".to_owned(), urls.join(",")), ("LOG_FILE".to_owned(), String::new())]
         };
         let webhook = self.webhooks.then(|| ("WEBHOOK_URL".to_owned(), receiver.url()));
 
@@ -120,8 +141,14 @@ impl StackPlan {
             // Other tests check pacing.
             ("SEND_GAP".to_owned(), "0s".to_owned()),
         ];
-        let settings = broker().into_iter().chain(login("gateway")).chain(whatsapp).chain(self.gateway);
-        let gateway = Process::spawn("gateway", program("kurir-gateway-for-simulator"), settings);
+        let settings: Vec<_> = login("gateway").into_iter().chain(whatsapp).chain(self.gateway).collect();
+        let mut gateways: Vec<_> = (1..=self.gateways)
+            .map(|n| {
+                let name = if n == 1 { "gateway".to_owned() } else { format!("gateway {n}") };
+                let settings = broker().into_iter().chain(settings.clone());
+                Process::spawn(&name, program("kurir-gateway-for-simulator"), settings)
+            })
+            .collect();
         let login_of_dispatchers = login("webhook-dispatcher");
         let settings: Vec<_> = login_of_dispatchers.into_iter().chain(webhook.clone()).chain(self.dispatcher).collect();
         let dispatchers = (1..=self.dispatchers)
@@ -134,10 +161,21 @@ impl StackPlan {
         let settings = broker().into_iter().chain(demo).chain(login("api")).chain(webhook);
         let api = Api::start(program("kurir-api"), settings.chain(self.api));
 
-        let mut stack = Stack { api, dispatchers, gateway, simulator, receiver, nats, cables };
+        let (gateway, nats) = (gateways.remove(0), nodes.remove(0));
+        let mut stack = Stack {
+            api,
+            dispatchers,
+            gateway,
+            more_gateways: gateways,
+            simulator,
+            receiver,
+            nats,
+            more_nodes: nodes,
+            cables,
+        };
         stack.gateway.wait_ready(SOON).await;
-        for dispatcher in &mut stack.dispatchers {
-            dispatcher.wait_ready(SOON).await;
+        for service in stack.more_gateways.iter_mut().chain(&mut stack.dispatchers) {
+            service.wait_ready(SOON).await;
         }
         stack.api.process.wait_ready(SOON).await;
         if self.paired {
@@ -152,11 +190,16 @@ pub struct Stack {
     pub api: Api,
     pub dispatchers: Vec<Process>,
     pub gateway: Process,
+    /// Those beside the first.
+    pub more_gateways: Vec<Process>,
     pub simulator: Simulator,
     pub receiver: Receiver,
     pub nats: Nats,
-    /// Those of the gateway, of each dispatcher, and of the API; none without [`StackPlan::cables`].
-    pub cables: Vec<NetworkCable>,
+    /// The other nodes of the cluster, if there is one.
+    pub more_nodes: Vec<Nats>,
+    /// Those of each gateway, of each dispatcher, and of the API, one to each node of NATS; none without
+    /// [`StackPlan::cables`].
+    pub cables: Vec<Vec<NetworkCable>>,
 }
 
 impl Stack {
@@ -168,6 +211,7 @@ impl Stack {
     #[must_use]
     pub fn plan() -> StackPlan {
         let plan = StackPlan {
+            gateways: 1,
             dispatchers: 1,
             webhooks: true,
             paired: true,
@@ -177,6 +221,7 @@ impl Stack {
             programs: None,
             has_users: true,
             has_cables: false,
+            is_cluster: false,
         };
         plan.services("SECRETS_KEY", "a key for tests that seals secrets")
     }
@@ -225,14 +270,16 @@ impl Stack {
 
     /// Stops each service; each must end with exit code 0, and none may have tried what its user of NATS may not do.
     pub async fn finish(mut self) {
-        let services = [&mut self.api.process, &mut self.gateway].into_iter().chain(&mut self.dispatchers);
+        let gateways = [&mut self.gateway].into_iter().chain(&mut self.more_gateways);
+        let services = [&mut self.api.process].into_iter().chain(gateways).chain(&mut self.dispatchers);
         for service in services {
             if service.is_running() {
                 let status = service.terminate(STOPPED_WITHIN).await;
                 assert!(status.success(), "{} ended with {status}", service.name());
             }
         }
-        let violations = self.nats.violations();
+        let nodes = [&self.nats].into_iter().chain(&self.more_nodes);
+        let violations: Vec<_> = nodes.flat_map(Nats::violations).collect();
         assert!(violations.is_empty(), "a user of NATS may not do what its service does: {violations:#?}");
     }
 }
