@@ -1,6 +1,6 @@
 //! `make chaos`: a run of a chosen length and seed, and what came of it.
 
-use clap::Parser;
+use clap::{Parser, builder::FalseyValueParser};
 use kurir_chaos::ChaosPlan;
 use std::{process::ExitCode, time::Duration};
 
@@ -17,7 +17,7 @@ struct ChaosOptions {
     #[arg(long, env = "CHAOS_RATE", default_value_t = 50)]
     rate: u32,
     /// Three nodes of NATS and three gateways instead of one of each.
-    #[arg(long, env = "CHAOS_CLUSTER", value_parser = clap::builder::BoolishValueParser::new(), default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, env = "CHAOS_CLUSTER", value_parser = FalseyValueParser::new())]
     cluster: bool,
 }
 

@@ -172,7 +172,7 @@ pub async fn release_session(broker: Broker, session: &SessionId, gateway: &str)
     if let Ok(Some((holder, _))) = holders.get_json::<SessionHolder>(session.as_str()).await
         && holder.gateway == gateway
     {
-        // If NATS is away, the next one waits for the lease to run out.
+        // If NATS is away, the supervisor releases it later.
         let _ = holders.purge(session.as_str()).await;
     }
 }

@@ -94,6 +94,24 @@ pub async fn run_session(
         Some(claimed) => claimed?,
         None => return Ok(()),
     }
+    let ended = run_claimed(context, config, (session, registry), (store, journal, claim, metadata), shutdown).await;
+    // However it ended: this gateway stays alive, so nobody else could take a session that it still holds by name.
+    release_session(context.broker.clone(), session, context.lease.gateway()).await;
+    ended.map_err(|error| match error.downcast::<HeldElsewhere>() {
+        Ok(elsewhere) => elsewhere.into(),
+        Err(error) if error.is::<ClaimInterrupted>() || error.is::<Overtaken>() => SessionFailure::TakenOver,
+        Err(error) => error.into(),
+    })
+}
+
+/// Runs the session, which this gateway has claimed.
+async fn run_claimed(
+    context: &SessionContext,
+    config: &GatewayConfig,
+    (session, registry): (&SessionId, &SessionRegistry),
+    (store, journal, claim, metadata): (SessionStore, Option<SessionJournal>, SessionClaim, SessionMetadata),
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let store = match &journal {
         Some(journal) => {
             let Some(restored) = shutdown.run_until_cancelled(journal.restore_when_there()).await else {
@@ -104,7 +122,7 @@ pub async fn run_session(
         }
         None => store,
     };
-    adopt_replaced_program(&config.whatsapp_session_path, session, &store).await.map_err(anyhow::Error::from)?;
+    adopt_replaced_program(&config.whatsapp_session_path, session, &store).await?;
     registry.take_home(session).await?;
     let folder = store.folder().to_owned();
     let parts = SessionParts::new(context, config, session, store, (claim.guard(), metadata))?;
@@ -116,16 +134,11 @@ pub async fn run_session(
         tasks.spawn("snapshots", journal.run(tasks.shutdown_token()));
     }
     let ended = tasks.run(SESSION_DRAIN).await;
-    release_session(context.broker.clone(), session, context.lease.gateway()).await;
     // The next gateway begins with what NATS has; nobody needs keys that are old.
     if is_in_nats && let Err(error) = remove_files(&folder) {
         tracing::warn!(session.id = %session, "keys that nobody needs were not removed: {error:#}");
     }
-    ended.map_err(|error| match error.downcast::<HeldElsewhere>() {
-        Ok(elsewhere) => elsewhere.into(),
-        Err(error) if error.is::<ClaimInterrupted>() || error.is::<Overtaken>() => SessionFailure::TakenOver,
-        Err(error) => error.into(),
-    })
+    ended
 }
 
 /// The parts of a session, connected with each other.

@@ -6,6 +6,7 @@
 
 use super::{
     HeldElsewhere,
+    session_claim::release_session,
     session_placement::SessionPlacement,
     session_registry::SessionRegistry,
     session_service::{SessionContext, SessionFailure, run_session},
@@ -145,12 +146,26 @@ impl Supervisor {
         let records = self.registry.read(&self.records).await?;
         if self.registry.is_in_nats() {
             let (holders, alive) = (self.registry.holders().await?, self.context.lease.alive().await?);
-            let running = self.running.keys().cloned().collect();
+            let running: BTreeSet<SessionId> = self.running.keys().cloned().collect();
             let mut candidates = records.clone();
             candidates.retain(|_, record| self.registry.may_run(record));
-            self.placement.look(self.context.lease.gateway(), &candidates, (holders, alive), running);
+            let gateway = self.context.lease.gateway();
+            let held: Vec<SessionId> =
+                holders.iter().filter(|(_, holder)| *holder == gateway).map(|(id, _)| id.clone()).collect();
+            self.placement.look(gateway, &candidates, (holders, alive), running);
+            self.release_leftovers(held).await;
         }
         Ok(records)
+    }
+
+    /// Releases what this gateway holds by name only, as when NATS was away at the end of a session. As long as this
+    /// gateway is alive, no other one takes it.
+    async fn release_leftovers(&self, held: Vec<SessionId>) {
+        for session in held {
+            if !self.running.contains_key(&session) && !self.placement.may_run(&session) {
+                release_session(self.context.broker.clone(), &session, self.context.lease.gateway()).await;
+            }
+        }
     }
 
     /// Brings what runs closer to what the records say.

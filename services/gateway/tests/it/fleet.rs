@@ -100,12 +100,18 @@ impl Fleet {
         .await
     }
 
+    /// Says that a session shall be `running` or `stopped`; makes it if there is none.
+    pub async fn wishes(&self, session: &str, desired: &str) {
+        let records = self.jetstream().get_key_value("sessions").await.expect("the bucket");
+        let record = format!(r#"{{"desired":"{desired}"}}"#);
+        records.put(session, record.into()).await.expect("stored");
+        self.client.publish(subject::SESSIONS_CHANGED, "".into()).await.expect("published");
+    }
+
     /// Makes a session, and pairs it with an account.
     pub async fn pair(&self, session: &str, account: &str) {
         if session != SessionId::DEFAULT {
-            let records = self.jetstream().get_key_value("sessions").await.expect("the bucket");
-            records.put(session, r#"{"desired":"running"}"#.into()).await.expect("stored");
-            self.client.publish(subject::SESSIONS_CHANGED, "".into()).await.expect("published");
+            self.wishes(session, "running").await;
         }
         let qr = until("a QR code", SOON, || async {
             let info: SessionInfo = self.ask(session, Command::Status, EmptyBody {}).await?;
