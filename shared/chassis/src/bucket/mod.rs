@@ -7,20 +7,24 @@
 mod error;
 mod secrets;
 pub mod secrets_key;
+mod whole;
 
 pub use error::BucketError;
 pub use secrets::{BUCKETS_OF_SECRETS, LOGINS_BUCKET, SealedCounts};
 
 use crate::broker::Broker;
-use async_nats::jetstream::{
-    kv::{CreateErrorKind, Operation, Store, UpdateErrorKind},
-    stream::RawMessageErrorKind,
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        kv::{CreateErrorKind, Store, UpdateErrorKind},
+        stream::RawMessageErrorKind,
+    },
 };
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, future::Future, time::Duration};
 use tokio::time::{Instant, timeout_at};
+use whole::read_whole;
 
 /// The API promises its 503 within 5 s. A whole bucket of 10,000 endpoints is read in a fraction of this time.
 const CALL_WITHIN: Duration = Duration::from_secs(4);
@@ -92,7 +96,7 @@ impl Bucket {
             let last = store.stream.raw_message_builder().last_by_subject(format!("{}{key}", store.prefix));
             match last.send().await {
                 Ok(message) => {
-                    let is_deletion = message.headers.get(OPERATION).is_some_and(|done| done.as_str() != "PUT");
+                    let is_deletion = is_deletion(&message.headers);
                     Ok(Some((BucketEntry { value: message.payload, revision: message.sequence }, is_deletion)))
                 }
                 Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
@@ -148,28 +152,7 @@ impl Bucket {
     }
 
     async fn stored_entries(&self) -> Result<BTreeMap<String, Bytes>, BucketError> {
-        self.read(async |store| {
-            // A key that is changed meanwhile comes twice.
-            let mut values = BTreeMap::new();
-            // A watch on an empty bucket sends nothing, not even that it is empty.
-            if store.stream.cached_info().state.messages == 0 {
-                return Ok(values);
-            }
-            let mut entries = store.watch_many_with_history([">"]).await?;
-            while let Some(entry) = entries.next().await {
-                let entry = entry?;
-                let is_last = entry.delta == 0;
-                match entry.operation {
-                    Operation::Put => values.insert(entry.key, entry.value),
-                    Operation::Delete | Operation::Purge => values.remove(&entry.key),
-                };
-                if is_last {
-                    break;
-                }
-            }
-            Ok(values)
-        })
-        .await
+        self.read(async |store| read_whole(&store, &self.broker.client, false).await).await
     }
 
     /// Every key. Values do not travel.
@@ -177,7 +160,8 @@ impl Bucket {
     /// # Errors
     /// `Unavailable` or `TimedOut`.
     pub async fn keys(&self) -> Result<Vec<String>, BucketError> {
-        self.read(async |store| Ok(store.keys().await?.try_collect().await?)).await
+        let keys = self.read(async |store| read_whole(&store, &self.broker.client, true).await).await?;
+        Ok(keys.into_keys().collect())
     }
 
     /// A number that is not below the number of keys: deletion markers count too.
@@ -310,6 +294,11 @@ impl Bucket {
         let store = self.open_until(deadline).await?;
         timeout_at(deadline, write(store)).await.unwrap_or_else(|_| Err(self.timed_out()))
     }
+}
+
+/// Whether a message of a bucket says that its key was deleted.
+fn is_deletion(headers: &HeaderMap) -> bool {
+    headers.get(OPERATION).is_some_and(|done| done.as_str() != "PUT")
 }
 
 /// A value as a bucket holds it.

@@ -43,6 +43,19 @@ async fn a_value_is_read_back_until_it_is_deleted() {
 }
 
 #[tokio::test]
+async fn reading_a_whole_bucket_leaves_nothing_in_nats() {
+    let nats = Nats::start().await;
+    let bucket = Bucket::new(connect(&nats).await, NAME);
+    bucket.put("one", json("1")).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(bucket.entries().await.unwrap().len(), 1);
+        assert_eq!(bucket.keys().await.unwrap(), ["one"]);
+    }
+    let stream = nats.jetstream().await.get_stream(format!("KV_{NAME}")).await.unwrap();
+    assert_eq!(stream.cached_info().state.consumer_count, 0);
+}
+
+#[tokio::test]
 async fn a_write_over_what_another_client_has_changed_is_a_conflict() {
     let nats = Nats::start().await;
     let bucket = Bucket::new(connect(&nats).await, NAME);
