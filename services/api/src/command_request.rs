@@ -3,11 +3,12 @@
 //! Nothing is handed over while the broker is away: the client would keep the request and send it after the caller was
 //! told that it failed. `command_error` says what a failure means in HTTP.
 
-use async_nats::{HeaderMap, Request, RequestErrorKind};
+use async_nats::{HeaderMap, Message, Request, RequestErrorKind, StatusCode};
 use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, trace_context};
 use kurir_contract::{
-    command::{CommandError, CommandReply, QueuedSend},
+    command::{CommandError, CommandReply, QueuedSend, SILENT_AFTER},
+    header::PROGRESS,
     service::ServiceName,
     subject,
 };
@@ -60,6 +61,61 @@ pub async fn send_command<A: DeserializeOwned>(
     arguments: &impl Serialize,
     within: Duration,
 ) -> Result<A, CommandFailure> {
+    read_reply(&request_reply(broker, subject, arguments, within).await?)
+}
+
+/// As [`send_command`], to a service whose answers say that it [`reports_progress`]. One from which nothing is heard for
+/// [`SILENT_AFTER`] is gone, or never got the command.
+///
+/// # Errors
+/// If there is no result; dropped while it waits, the service goes on with what it was asked.
+pub async fn follow_command<A: DeserializeOwned>(
+    broker: &Broker,
+    subject: String,
+    arguments: &impl Serialize,
+    within: Duration,
+) -> Result<A, CommandFailure> {
+    if !broker.is_connected() {
+        return Err(CommandFailure::BrokerAway);
+    }
+    let payload = serde_json::to_vec(arguments).map_err(unreadable)?;
+    let mut headers = HeaderMap::new();
+    trace_context::inject(&mut headers);
+    headers.insert(PROGRESS, "wanted");
+    let inbox = broker.client.new_inbox();
+    let mut replies = broker.client.subscribe(inbox.clone()).await.map_err(unreadable)?;
+    let sent = broker.client.publish_with_reply_and_headers(subject, inbox, headers, payload.into()).await;
+    sent.map_err(unreadable)?;
+    let begun = Instant::now();
+    let mut heard = begun;
+    loop {
+        let reply = tokio::select! {
+            reply = timeout_at((heard + SILENT_AFTER).min(begun + within), replies.next()) => reply,
+            () = lost(broker) => return Err(CommandFailure::BrokerLost),
+        };
+        match reply {
+            Ok(Some(reply)) if reply.status == Some(StatusCode::NO_RESPONDERS) => {
+                return Err(CommandFailure::NobodyThere);
+            }
+            // Its answer has a body.
+            Ok(Some(reply)) if reply.payload.is_empty() => heard = Instant::now(),
+            Ok(Some(reply)) => return read_reply(&reply),
+            Ok(None) => return Err(CommandFailure::BrokerLost),
+            Err(_) => return Err(why_silent(broker).await),
+        }
+    }
+}
+
+/// The answer to a command, unread.
+///
+/// # Errors
+/// If there is none.
+pub async fn request_reply(
+    broker: &Broker,
+    subject: String,
+    arguments: &impl Serialize,
+    within: Duration,
+) -> Result<Message, CommandFailure> {
     if !broker.is_connected() {
         return Err(CommandFailure::BrokerAway);
     }
@@ -72,20 +128,32 @@ pub async fn send_command<A: DeserializeOwned>(
         () = lost(broker) => return Err(CommandFailure::BrokerLost),
     };
     match reply {
-        Ok(message) => match serde_json::from_slice(&message.payload).map_err(unreadable)? {
-            CommandReply::Ok(answer) => Ok(answer),
-            CommandReply::Queued(queued) => Err(CommandFailure::Queued(queued)),
-            CommandReply::Error(refusal) => Err(CommandFailure::Refused(refusal)),
-        },
+        Ok(message) => Ok(message),
         Err(error) => Err(match error.kind() {
             RequestErrorKind::NoResponders => CommandFailure::NobodyThere,
-            RequestErrorKind::TimedOut if answers(broker).await => CommandFailure::NoAnswer,
-            RequestErrorKind::TimedOut => CommandFailure::BrokerLost,
+            RequestErrorKind::TimedOut => why_silent(broker).await,
             RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::Other => {
                 unreadable(error)
             }
         }),
     }
+}
+
+/// The result of a command.
+///
+/// # Errors
+/// If it is not the result.
+pub fn read_reply<A: DeserializeOwned>(reply: &Message) -> Result<A, CommandFailure> {
+    match serde_json::from_slice(&reply.payload).map_err(unreadable)? {
+        CommandReply::Ok(answer) => Ok(answer),
+        CommandReply::Queued(queued) => Err(CommandFailure::Queued(queued)),
+        CommandReply::Error(refusal) => Err(CommandFailure::Refused(refusal)),
+    }
+}
+
+/// Whether who answered says when a command is under way. A gateway of an earlier version does not.
+pub fn reports_progress(reply: &Message) -> bool {
+    reply.headers.as_ref().is_some_and(|headers| headers.get(PROGRESS).is_some())
 }
 
 /// What an answer to a question to all means.
@@ -143,9 +211,12 @@ async fn lost(broker: &Broker) {
 }
 
 /// Tells a service that hangs from a broker that does: this process answers pings, so it can ask itself.
-async fn answers(broker: &Broker) -> bool {
+async fn why_silent(broker: &Broker) -> CommandFailure {
     let ping = Request::new().timeout(Some(BROKER_ANSWERS_WITHIN));
-    broker.client.send_request(subject::service_ping(ServiceName::Api), ping).await.is_ok()
+    match broker.client.send_request(subject::service_ping(ServiceName::Api), ping).await {
+        Ok(_) => CommandFailure::NoAnswer,
+        Err(_) => CommandFailure::BrokerLost,
+    }
 }
 
 fn unreadable(error: impl std::fmt::Display) -> CommandFailure {

@@ -1,9 +1,9 @@
 //! Commands to the WhatsApp gateway that holds a session. How long each may take is in the contract's table of commands.
 
-use crate::command_request::{self, CommandFailure, Progress};
+use crate::command_request::{self, CommandFailure, Progress, read_reply, reports_progress};
 use kurir_chassis::{broker::Broker, bucket::Bucket};
 use kurir_contract::{
-    command::{CommandSpec, EmptyBody, ExportKeys, ExportReply, SessionInfo, spec},
+    command::{Command, CommandSpec, EmptyBody, ExportKeys, ExportReply, SessionInfo, spec},
     session::SessionId,
     session_record::{DesiredState, SESSIONS_BUCKET, SessionRecord},
     subject,
@@ -41,8 +41,17 @@ impl GatewayClient {
         arguments: &C::Request,
     ) -> Result<C::Answer, CommandFailure> {
         // A broker or a gateway that hangs shows itself within seconds, with nothing handed over.
-        self.status(session).await?;
-        self.request(session, command, arguments).await
+        let status = subject::command(session, Command::Status);
+        let within = Command::Status.kind().deadline();
+        let reply = command_request::request_reply(&self.broker, status, &EmptyBody {}, within).await;
+        let reply = self.explain(session, reply).await?;
+        read_reply::<SessionInfo>(&reply)?;
+        if !(C::COMMAND.is_send() && reports_progress(&reply)) {
+            return self.request(session, command, arguments).await;
+        }
+        let (subject, within) = (subject::command(session, C::COMMAND), C::COMMAND.kind().deadline());
+        let answer = command_request::follow_command(&self.broker, subject, arguments, within).await;
+        self.explain(session, answer).await
     }
 
     /// Asks for the keys of a stopped session; gives the name of the sealed object.
@@ -67,7 +76,12 @@ impl GatewayClient {
     ) -> Result<C::Answer, CommandFailure> {
         let subject = subject::command(session, C::COMMAND);
         let within = C::COMMAND.kind().deadline();
-        match command_request::send_command(&self.broker, subject, arguments, within).await {
+        let answer = command_request::send_command(&self.broker, subject, arguments, within).await;
+        self.explain(session, answer).await
+    }
+
+    async fn explain<T>(&self, session: &SessionId, answer: Result<T, CommandFailure>) -> Result<T, CommandFailure> {
+        match answer {
             Err(CommandFailure::NobodyThere) => Err(self.why_nobody(session).await),
             answered => answered,
         }

@@ -14,6 +14,7 @@ mod groups;
 mod jobs;
 mod passkey;
 mod people;
+mod progress;
 mod session;
 mod transfer;
 mod whatsapp_request;
@@ -46,6 +47,7 @@ use kurir_contract::{
     session::SessionId,
     subject,
 };
+use progress::{do_with_progress, progress_header, progress_inbox};
 use serde::Serialize;
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
@@ -190,11 +192,13 @@ impl CommandServer {
         match build_send::<MessageToSend>(send, &request.payload) {
             Ok(message) => {
                 let (turn, stopping) = (chats.join(&message.to), shutdown.clone());
-                let task = async move {
+                let (nats, inbox) = (self.broker.client.clone(), progress_inbox(&request));
+                let work = async move {
                     let _turn = turn.wait().await;
                     server.send(send, request, message, stopping).await;
                     drop(taken);
                 };
+                let task = async move { do_with_progress(&nats, inbox, work).await };
                 under_way.spawn(task.instrument(span));
             }
             Err(error) => self.answer_with::<EmptyBody>(&request, Err(error)).instrument(span).await,
@@ -331,7 +335,7 @@ impl CommandServer {
             return;
         };
         // A caller that does not receive the answer asks again.
-        let _ = self.broker.client.publish(subject, reply.body.into()).await;
+        let _ = self.broker.client.publish_with_headers(subject, progress_header(), reply.body.into()).await;
     }
 }
 

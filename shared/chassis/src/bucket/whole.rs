@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, error::Error};
 /// Each key with its value, which is empty if only `keys` are asked for.
 ///
 /// The client's own watches stay in NATS for half a minute after their end. A gateway that looks at three buckets each second
-/// would have a hundred of them there at any time, and so would whoever lists something as often.
+/// would have a hundred of them there at any time; a caller that lists something as often adds as many.
 pub(super) async fn read_whole(store: &Store, client: &Client, keys: bool) -> anyhow::Result<BTreeMap<String, Bytes>> {
     // A consumer of an empty bucket sends nothing, not even that it is empty.
     if store.stream.cached_info().state.messages == 0 {

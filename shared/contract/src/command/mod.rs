@@ -1,5 +1,5 @@
 //! Commands to a gateway: a NATS request on [`subject::command`](crate::subject::command), answered once with a
-//! [`CommandReply`].
+//! [`CommandReply`]. A caller that wants to hear it is told in between that its send is under way.
 
 mod answer;
 mod base64_bytes;
@@ -17,6 +17,13 @@ mod quote;
 mod session;
 mod table;
 mod transfer;
+
+use std::time::Duration;
+
+/// How often a gateway tells a caller that a send is under way ([`PROGRESS`](crate::header::PROGRESS)).
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// A gateway that has said nothing for so long is gone, or never got the send.
+pub const SILENT_AFTER: Duration = Duration::from_secs(15);
 
 pub use answer::{CommandError, CommandErrorCode, CommandReply, QueuedSend, WaitReason};
 pub use base64_bytes::Base64Bytes;

@@ -1,8 +1,10 @@
 //! A text that a user sends reaches the contact, once, and the webhook hears of it.
 
 use crate::expect::{assert_iso, text, webhook};
+use kurir_contract::command::SILENT_AFTER;
 use kurir_test_harness::{Stack, stack::SOON, until};
 use serde_json::json;
+use std::time::Instant;
 
 const CONTACT: &str = "6281234567890";
 
@@ -104,5 +106,40 @@ async fn before_the_pairing_a_send_is_refused_at_once() {
     let stack = Stack::plan().unpaired().start().await;
     let (status, answer) = stack.api.post("/api/whatsapp/send-message", json!({"to": CONTACT, "message": "x"})).await;
     assert_eq!((status, &answer["message"]), (503, &json!("WhatsApp is not connected")));
+    stack.finish().await;
+}
+
+/// Longer than a gateway may be silent. The gateway says meanwhile that it is at work.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_acknowledgement_is_waited_for() {
+    let stack = Stack::start().await;
+    let slow = json!({"kind": "delay", "delayMs": 20_000, "times": 1, "match": {"direction": "fromClient", "contact": CONTACT, "stanza": "message"}});
+    stack.simulator.post("/faults", slow).await;
+    let begun = Instant::now();
+    let (status, answer) =
+        stack.api.post("/api/whatsapp/send-message", json!({"to": CONTACT, "message": "slow"})).await;
+    assert_eq!((status, &answer["success"]), (200, &json!(true)), "{answer}");
+    assert!(begun.elapsed() > SILENT_AFTER, "the test waits for nothing");
+    stack.finish().await;
+}
+
+/// NATS does not tell a caller that its gateway is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_whose_gateway_is_killed_hears_of_it_within_seconds() {
+    let mut stack = Stack::start().await;
+    let lost = json!({"kind": "lose", "times": 1, "match": {"direction": "fromClient", "contact": CONTACT, "stanza": "message"}});
+    stack.simulator.post("/faults", lost).await;
+    let begun = Instant::now();
+    let send = stack
+        .api
+        .request(reqwest::Method::POST, "/api/whatsapp/send-message")
+        .header("X-API-Key", kurir_test_harness::stack::KEY)
+        .json(&json!({"to": CONTACT, "message": "begun"}));
+    let asked = tokio::spawn(send.send());
+    until("the message to go out", SOON, || async { stack.simulator.get("/faults").await[0]["met"] == 1 }).await;
+    stack.gateway.kill_9().await;
+    let answer = asked.await.expect("a task").expect("an answer");
+    assert_eq!(answer.status(), 504);
+    assert!(begun.elapsed() < SILENT_AFTER * 2, "{:?}", begun.elapsed());
     stack.finish().await;
 }
