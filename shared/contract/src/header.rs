@@ -32,7 +32,7 @@ pub const SEND_INTENT: &str = "Kurir-Send-Intent";
 /// On an event: its `raw` is there only for endpoints with `raw: true`.
 pub const RAW_ON_REQUEST: &str = "Kurir-Raw-On-Request";
 /// On a command: its caller wants to hear that it is under way. On a message without a body to that caller: it is. On an answer to a
-/// command: who answers says so to callers who want it.
+/// command: its sender reports progress to callers that ask for it.
 pub const PROGRESS: &str = "Kurir-Progress";
 /// When a scheduled message fires: `@at <RFC 3339>` (NATS 2.12, ADR-51).
 pub const SCHEDULE: &str = "Nats-Schedule";

@@ -1,4 +1,4 @@
-//! Short runs of chaos: the same as `make chaos`, for a minute.
+//! Short runs of chaos: the same as `make chaos`, for 40 s.
 
 use kurir_chaos::{ChaosPlan, Verdict};
 use std::time::Duration;

@@ -3,8 +3,9 @@
 //! NATS loses a request, or its answer, when a connection breaks or a node is away for a while, and a gateway may be killed. The
 //! caller hears of neither, and would wait until its deadline, which is minutes for a send.
 
-use async_nats::{Client, HeaderMap, Message, Subject};
+use async_nats::{Client, HeaderMap, Message, Subject, connection::State};
 use bytes::Bytes;
+use futures::FutureExt as _;
 use kurir_contract::{command::PROGRESS_EVERY, header::PROGRESS};
 use std::{future::Future, pin::pin};
 use tokio::time::{Instant, interval_at};
@@ -31,8 +32,10 @@ pub async fn do_with_progress(nats: &Client, inbox: Option<Subject>, work: impl 
         tokio::select! {
             () = &mut work => return,
             _ = next.tick() => {
-                // A caller that hears nothing gives up, which is right if this fails.
-                let _ = nats.publish_with_headers(inbox.clone(), progress_header(), Bytes::new()).await;
+                // The work waits for nothing here: a caller that hears nothing gives up, which is right if NATS takes nothing.
+                if nats.connection_state() == State::Connected {
+                    let _ = nats.publish_with_headers(inbox.clone(), progress_header(), Bytes::new()).now_or_never();
+                }
             }
         }
     }

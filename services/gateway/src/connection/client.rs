@@ -36,7 +36,7 @@ pub struct ClientConnection {
     gate: CancellationToken,
     handle: BotHandle,
     keys: Arc<BatchingStore>,
-    tasks: ClientTasks,
+    pub tasks: ClientTasks,
     _raw_stanzas: RawNodeLease,
     /// Tasks that end with the connection.
     beside: JoinSet<()>,

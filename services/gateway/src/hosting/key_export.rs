@@ -3,7 +3,7 @@
 //!
 //! The session's folder is locked meanwhile, so that the session cannot start.
 
-use super::{GatewayLease, SessionClaim, session_claim::release_session, session_registry::SessionRegistry};
+use super::{GatewayLease, SessionClaim, session_claim::release_export, session_registry::SessionRegistry};
 use crate::session::{
     journal::SessionJournal,
     session_holder::SessionHolder,
@@ -84,7 +84,7 @@ impl KeyExporter {
         self.reply(request, &ExportReply::Begun).await;
         let exported = self.export(asked, record).await;
         if is_claimed {
-            release_session(self.broker.clone(), &session, self.lease.gateway()).await;
+            release_export(self.broker.clone(), &session, self.lease.gateway()).await;
         }
         let reply = match exported {
             Ok(object) => {
@@ -133,8 +133,7 @@ impl KeyExporter {
 
     /// Claims a stopped session; false if another gateway does so.
     async fn claim(&self, session: &SessionId) -> bool {
-        // A folder that no other gateway names.
-        let holder = SessionHolder::new(self.lease.gateway(), format!("export by {}", self.lease.gateway()));
+        let holder = SessionHolder::for_export(self.lease.gateway());
         let mut claim = SessionClaim::new(self.broker.clone(), session.clone(), holder, self.lease.clone());
         matches!(timeout(STOPPED_WITHIN, claim.acquire()).await, Ok(Ok(())))
     }

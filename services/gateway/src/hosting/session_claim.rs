@@ -166,14 +166,23 @@ impl SessionClaim {
     }
 }
 
-/// Gives a session up, so that the next gateway need not wait for the lease to run out.
+/// Gives up a session that ran, so that the next gateway need not wait for the lease to run out.
 pub async fn release_session(broker: Broker, session: &SessionId, gateway: &str) {
+    release(broker, session, |holder| holder.gateway == gateway && !holder.is_export()).await;
+}
+
+/// Gives up a stopped session whose keys were exported.
+pub async fn release_export(broker: Broker, session: &SessionId, gateway: &str) {
+    release(broker, session, |holder| holder.gateway == gateway && holder.is_export()).await;
+}
+
+async fn release(broker: Broker, session: &SessionId, is_meant: impl Fn(&SessionHolder) -> bool) {
     let holders = Bucket::new(broker, SESSION_HOLDERS_BUCKET);
-    if let Ok(Some((holder, _))) = holders.get_json::<SessionHolder>(session.as_str()).await
-        && holder.gateway == gateway
+    if let Ok(Some((holder, revision))) = holders.get_json::<SessionHolder>(session.as_str()).await
+        && is_meant(&holder)
     {
-        // If NATS is away, the supervisor releases it later.
-        let _ = holders.purge(session.as_str()).await;
+        // If NATS is away, the supervisor releases it later. If the record has changed, it is another gateway's.
+        let _ = holders.purge_revision(session.as_str(), revision).await;
     }
 }
 

@@ -44,6 +44,9 @@ const LONG_RUN: Duration = Duration::from_secs(60);
 const WAIT_FOR_EACH: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// Claims that are released at one look, which waits for each.
+const RELEASES_AT_ONCE: usize = 4;
+
 pub struct Supervisor {
     context: SessionContext,
     config: GatewayConfig,
@@ -161,10 +164,9 @@ impl Supervisor {
     /// Releases what this gateway holds by name only, as when NATS was away at the end of a session. As long as this
     /// gateway is alive, no other one takes it.
     async fn release_leftovers(&self, held: Vec<SessionId>) {
-        for session in held {
-            if !self.running.contains_key(&session) && !self.placement.may_run(&session) {
-                release_session(self.context.broker.clone(), &session, self.context.lease.gateway()).await;
-            }
+        let is_left = |session: &SessionId| !self.running.contains_key(session) && !self.placement.may_run(session);
+        for session in held.into_iter().filter(is_left).take(RELEASES_AT_ONCE) {
+            release_session(self.context.broker.clone(), &session, self.context.lease.gateway()).await;
         }
     }
 

@@ -162,7 +162,7 @@ fn what_say(sessions: &BTreeMap<SessionId, bool>) -> SessionsSay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::passkey::PasskeyCeremony;
+    use crate::session::{client_tasks::ClientTasks, passkey::PasskeyCeremony};
     use kurir_chassis::metrics::MetricsRegistry;
 
     #[tokio::test]
@@ -173,7 +173,13 @@ mod tests {
             qr_code: qr_code.map(str::to_owned),
             passkey: PasskeyCeremony::None,
         };
-        let view = |state| SessionView { state, own: None, client: None, awaits_keys: false };
+        let view = |state| SessionView {
+            state,
+            own: None,
+            client: None,
+            client_tasks: ClientTasks::default(),
+            awaits_keys: false,
+        };
         let (unpaired, seen) = watch::channel(view(pairing(Some("a code"))));
         let (paired, also_seen) = watch::channel(view(SessionState::Connected));
         let stop = CancellationToken::new();

@@ -19,6 +19,7 @@ use crate::{
     session::{
         SessionHandle, SessionView,
         acks::{AckWaiter, ServerAnswer},
+        client_tasks::ClientTasks,
         state::SessionState,
     },
 };
@@ -74,7 +75,7 @@ impl WhatsappSender {
         if is_unavailable(&self.session.view.borrow()) {
             return None;
         }
-        self.wait_connected().await.ok()
+        self.wait_connected().await.ok().map(|(client, _)| client)
     }
 
     /// How long WhatsApp has for one answer.
@@ -181,7 +182,7 @@ impl WhatsappSender {
         }
         let within = if upload.is_some() { self.media_timeout } else { self.timeout };
         let tried = async {
-            let client = self.wait_connected().await?;
+            let (client, client_tasks) = self.wait_connected().await?;
             let account = self.recipients.find_account(&client, &outgoing.to, &outgoing.jid).await;
             let account = account.map_err(|error| SendFailure::Client(format!("{error:#}")))?;
             outgoing.set_recipient(account.ok_or_else(|| SendFailure::NotOnWhatsapp(outgoing.to.clone()))?);
@@ -191,9 +192,11 @@ impl WhatsappSender {
                 upload.complete_message(&client, &mut message).await?;
             }
             // What this chat wrote last may have changed the keys with which this message is encrypted, and an answer to
-            // them can be read only by who has them still. The client would send first and write them soon.
-            let kept = client.flush_pending_signal_state().await;
-            kept.map_err(|error| SendFailure::Client(format!("the keys could not be written: {error}")))?;
+            // them can be read only by who has them still. The client would send first and write them soon. While a backlog is read this stores and publishes messages, too, so it does not end with this try.
+            let keeping = Arc::clone(&client);
+            let kept = client_tasks.run(async move { keeping.flush_pending_signal_state().await }).await;
+            // The connection has ended; the next try waits for another one.
+            kept.ok_or(SendFailure::TimedOut)?.map_err(|error| SendFailure::KeysNotWritten(error.to_string()))?;
             let options = SendOptions::default().with_message_id(id);
             client
                 .send_message_with_options(&outgoing.jid, message, options)
@@ -226,12 +229,13 @@ impl WhatsappSender {
     }
 
     /// Waits for the connection. The wait is part of the try.
-    async fn wait_connected(&self) -> Result<Arc<Client>, SendFailure> {
+    async fn wait_connected(&self) -> Result<(Arc<Client>, ClientTasks), SendFailure> {
         let mut view = self.session.view.clone();
         let client = {
             let settled = view.wait_for(|view| is_unavailable(view) || is_connected(view)).await;
             let view = settled.map_err(|_| SendFailure::Ended)?;
             let connected = view.client.clone().filter(|_| is_connected(&view));
+            let connected = connected.map(|client| (client, view.client_tasks.clone()));
             connected.ok_or_else(|| SendFailure::of_session(&view).unwrap_or(SendFailure::Ended))?
         };
         // The caller's own deadline is shorter.

@@ -32,6 +32,9 @@ pub enum SendFailure {
     FileGone,
     #[error("WhatsApp's client could not send the message: {0}")]
     Client(String),
+    /// It did not go out: whoever answered could not be understood.
+    #[error("the keys of the message could not be stored: {0}")]
+    KeysNotWritten(String),
 }
 
 /// A 463 that comes although the account is not locked is about the recipient. Another try may succeed: the token that
@@ -71,7 +74,7 @@ impl SendFailure {
     /// Whether another try could succeed.
     pub(super) fn is_retryable(&self) -> bool {
         match self {
-            Self::TimedOut | Self::Refused { .. } | Self::Client(_) => true,
+            Self::TimedOut | Self::Refused { .. } | Self::Client(_) | Self::KeysNotWritten(_) => true,
             Self::NotOnWhatsapp(_) | Self::Ended | Self::CannotStore(_) | Self::FileGone => false,
         }
     }
@@ -86,6 +89,7 @@ impl SendFailure {
             Self::FileGone => (CommandErrorCode::InvalidRequest, None),
             // What the client library cannot do with a message is no failure of Kurir.
             Self::Client(_) => (CommandErrorCode::RefusedByWhatsapp, None),
+            Self::KeysNotWritten(_) => (CommandErrorCode::StorageUnavailable, None),
         };
         CommandError { whatsapp_code, ..CommandError::new(code, self.to_string()) }
     }

@@ -15,7 +15,10 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{sync::Notify, task::AbortHandle as TokioAbortHandle};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::AbortHandle as TokioAbortHandle,
+};
 use tokio_util::task::TaskTracker;
 use wacore::runtime::{AbortHandle, Runtime};
 use whatsapp_rust::{TokioRuntime, async_trait};
@@ -114,6 +117,17 @@ impl ClientTasks {
                 return;
             }
         }
+    }
+
+    /// Runs work as a task of the client: it goes on if the caller goes away, and ends with the client. None if it was ended
+    /// so.
+    pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let (done, result) = oneshot::channel();
+        self.start(Box::pin(async move {
+            // A caller that went away needs no result.
+            let _ = done.send(work.await);
+        }));
+        result.await.ok()
     }
 
     fn abort_all(&self) {
@@ -242,13 +256,30 @@ impl Runtime for ClientTasks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::{
-        sync::{Barrier, oneshot},
-        time::timeout,
-    };
+    use tokio::{sync::Barrier, time::timeout};
 
     const SOON: Duration = Duration::from_secs(10);
     const MOMENT: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn work_goes_on_without_its_caller_and_ends_with_the_client() {
+        let tasks = ClientTasks::default();
+        let (release, released) = oneshot::channel();
+        let (done, is_done) = oneshot::channel();
+        let work = tasks.run(async move {
+            let _ = released.await;
+            done.send(()).expect("the test waits");
+        });
+        assert!(timeout(MOMENT, work).await.is_err(), "it waits");
+        release.send(()).expect("the work goes on");
+        timeout(SOON, is_done).await.expect("in time").expect("done");
+
+        let endless = tasks.clone();
+        let endless = tokio::spawn(async move { endless.run(std::future::pending::<()>()).await });
+        tokio::task::yield_now().await;
+        tasks.end().await;
+        assert_eq!(timeout(SOON, endless).await.expect("in time").expect("a task"), None);
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_task_that_runs_or_calls_the_store_is_waited_for() {

@@ -32,6 +32,7 @@ pub mod whatsapp_hosts;
 use appearance::OnlineAppearance;
 
 use acks::PendingAcks;
+use client_tasks::ClientTasks;
 use kurir_contract::{
     address::ChatJid,
     command::{self, LoggedOut, SessionInfo},
@@ -77,6 +78,8 @@ pub struct SessionView {
     pub own: Option<OwnAddresses>,
     /// The client of the current connection.
     pub client: Option<Arc<Client>>,
+    /// The tasks of that client.
+    pub client_tasks: ClientTasks,
     /// Whether it connects only when keys have come that were made elsewhere.
     pub awaits_keys: bool,
 }

@@ -11,6 +11,8 @@ use kurir_contract::{
 use serde::{Deserialize, Serialize};
 use std::fs;
 
+const EXPORT: &str = "export by ";
+
 /// Who holds a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,6 +31,18 @@ impl SessionHolder {
     pub fn new(gateway: &str, folder: String) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
         Self { gateway: gateway.to_owned(), host, folder, since: clock::iso(clock::now()) }
+    }
+
+    /// For a stopped session whose keys are exported: a folder that no gateway names.
+    #[must_use]
+    pub fn for_export(gateway: &str) -> Self {
+        Self::new(gateway, format!("{EXPORT}{gateway}"))
+    }
+
+    /// Whether the session does not run, and its keys are exported.
+    #[must_use]
+    pub fn is_export(&self) -> bool {
+        self.folder.starts_with(EXPORT)
     }
 }
 

@@ -259,6 +259,17 @@ impl Bucket {
         self.write(async |store| store.purge(key).await.map_err(|error| self.not_deleted(&error))).await
     }
 
+    /// As [`Bucket::purge`], unless the key has another revision by then.
+    ///
+    /// # Errors
+    /// `Unavailable`, `TimedOut` or `Refused`; the last one, too, if the key has changed.
+    pub async fn purge_revision(&self, key: &str, revision: u64) -> Result<(), BucketError> {
+        self.write(async |store| {
+            store.purge_expect_revision(key, Some(revision)).await.map_err(|error| self.not_deleted(&error))
+        })
+        .await
+    }
+
     /// The client's own bucket, for a watch; made if it is missing.
     ///
     /// # Errors

@@ -34,8 +34,11 @@ pub(super) async fn read_whole(store: &Store, client: &Client, keys: bool) -> an
         0 => Ok(BTreeMap::new()),
         _ => collect_values(consumer.messages().await?, &store.prefix).await,
     };
-    // If this fails, NATS forgets it by itself.
-    let _ = store.stream.delete_consumer(&name).await;
+    let stream = store.stream.clone();
+    tokio::spawn(async move {
+        // The values are here. If this fails, NATS forgets the consumer by itself.
+        let _ = stream.delete_consumer(&name).await;
+    });
     values
 }
 

@@ -51,8 +51,16 @@ async fn reading_a_whole_bucket_leaves_nothing_in_nats() {
         assert_eq!(bucket.entries().await.unwrap().len(), 1);
         assert_eq!(bucket.keys().await.unwrap(), ["one"]);
     }
-    let stream = nats.jetstream().await.get_stream(format!("KV_{NAME}")).await.unwrap();
-    assert_eq!(stream.cached_info().state.consumer_count, 0);
+    let jetstream = nats.jetstream().await;
+    // Shorter than the half minute after which NATS would forget them by itself.
+    until("no consumer", Duration::from_secs(10), async || {
+        let stream = jetstream.get_stream(format!("KV_{NAME}")).await.unwrap();
+        match stream.cached_info().state.consumer_count {
+            0 => Ok(()),
+            count => Err(count),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

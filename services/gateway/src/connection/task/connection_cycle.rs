@@ -92,6 +92,7 @@ impl SessionTask {
         self.view.send_modify(|view| {
             view.own = self.own_addresses(&connection.client);
             view.client = Some(Arc::clone(&connection.client));
+            view.client_tasks = connection.tasks.clone();
         });
         self.connection = Some(connection);
         Ok(())

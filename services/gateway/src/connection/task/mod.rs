@@ -20,6 +20,7 @@ use crate::{
         ControlRequest, SessionHandle, SessionView,
         acks::PendingAcks,
         appearance::OnlineAppearance,
+        client_tasks::ClientTasks,
         passkey::PasskeyCeremony,
         phone::PhonePresence,
         state::{ConnectionSignal, SessionAction, SessionSignal, SessionState, next_state},
@@ -104,8 +105,13 @@ pub fn new_session(
     (unhooked, notices, changes, publisher): (UnhookedQueue, NoticeQueue, StatusQueue, EventPublisher),
 ) -> (SessionTask, SessionHandle) {
     let state = SessionState::WaitingForBroker;
-    let (view, seen) =
-        watch::channel(SessionView { state: state.clone(), own: None, client: None, awaits_keys: false });
+    let (view, seen) = watch::channel(SessionView {
+        state: state.clone(),
+        own: None,
+        client: None,
+        client_tasks: ClientTasks::default(),
+        awaits_keys: false,
+    });
     let (control, controls) = mpsc::channel(CONTROLS);
     let phone = PhonePresence::open(&store.phone_file());
     let acks = Arc::new(PendingAcks::default());

@@ -142,6 +142,8 @@ impl JobRun<'_> {
                     {
                         ItemOutcome::NotTried
                     }
+                    // The keys could not be stored, so it did not go out.
+                    Err(refusal) if refusal.code == CommandErrorCode::StorageUnavailable => ItemOutcome::NotTried,
                     Err(refusal) => ItemOutcome::Failed(ItemFailure { index, to: Some(to), error: refusal.message }),
                 }
             }
