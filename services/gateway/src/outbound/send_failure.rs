@@ -32,7 +32,7 @@ pub enum SendFailure {
     FileGone,
     #[error("WhatsApp's client could not send the message: {0}")]
     Client(String),
-    /// It did not go out: whoever answered could not be understood.
+    /// It did not go out, because nobody could read an answer to it.
     #[error("the keys of the message could not be stored: {0}")]
     KeysNotWritten(String),
 }
