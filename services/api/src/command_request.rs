@@ -4,6 +4,7 @@
 //! told that it failed. `command_error` says what a failure means in HTTP.
 
 use async_nats::{HeaderMap, Message, Request, RequestErrorKind, StatusCode};
+use bytes::Bytes;
 use futures::StreamExt as _;
 use kurir_chassis::{broker::Broker, trace_context};
 use kurir_contract::{
@@ -75,16 +76,11 @@ pub async fn follow_command<A: DeserializeOwned>(
     arguments: &impl Serialize,
     within: Duration,
 ) -> Result<A, CommandFailure> {
-    if !broker.is_connected() {
-        return Err(CommandFailure::BrokerAway);
-    }
-    let payload = serde_json::to_vec(arguments).map_err(unreadable)?;
-    let mut headers = HeaderMap::new();
-    trace_context::inject(&mut headers);
+    let (mut headers, payload) = encode(broker, arguments)?;
     headers.insert(PROGRESS, "wanted");
     let inbox = broker.client.new_inbox();
     let mut replies = broker.client.subscribe(inbox.clone()).await.map_err(unreadable)?;
-    let sent = broker.client.publish_with_reply_and_headers(subject, inbox, headers, payload.into()).await;
+    let sent = broker.client.publish_with_reply_and_headers(subject, inbox, headers, payload).await;
     sent.map_err(unreadable)?;
     let begun = Instant::now();
     let mut heard = begun;
@@ -116,27 +112,33 @@ pub async fn request_reply(
     arguments: &impl Serialize,
     within: Duration,
 ) -> Result<Message, CommandFailure> {
-    if !broker.is_connected() {
-        return Err(CommandFailure::BrokerAway);
-    }
-    let payload = serde_json::to_vec(arguments).map_err(unreadable)?;
-    let mut headers = HeaderMap::new();
-    trace_context::inject(&mut headers);
-    let request = Request::new().payload(payload.into()).headers(headers).timeout(Some(within));
+    let (headers, payload) = encode(broker, arguments)?;
+    let request = Request::new().payload(payload).headers(headers).timeout(Some(within));
     let reply = tokio::select! {
         reply = broker.client.send_request(subject, request) => reply,
         () = lost(broker) => return Err(CommandFailure::BrokerLost),
     };
-    match reply {
-        Ok(message) => Ok(message),
-        Err(error) => Err(match error.kind() {
-            RequestErrorKind::NoResponders => CommandFailure::NobodyThere,
-            RequestErrorKind::TimedOut => why_silent(broker).await,
-            RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::Other => {
-                unreadable(error)
-            }
-        }),
+    let error = match reply {
+        Ok(reply) => return Ok(reply),
+        Err(error) => error,
+    };
+    Err(match error.kind() {
+        RequestErrorKind::NoResponders => CommandFailure::NobodyThere,
+        RequestErrorKind::TimedOut => why_silent(broker).await,
+        RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::Other => {
+            unreadable(error)
+        }
+    })
+}
+
+/// A command on its way, if there is a broker to take it.
+fn encode(broker: &Broker, arguments: &impl Serialize) -> Result<(HeaderMap, Bytes), CommandFailure> {
+    if !broker.is_connected() {
+        return Err(CommandFailure::BrokerAway);
     }
+    let mut headers = HeaderMap::new();
+    trace_context::inject(&mut headers);
+    Ok((headers, serde_json::to_vec(arguments).map_err(unreadable)?.into()))
 }
 
 /// The result of a command.

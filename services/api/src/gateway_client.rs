@@ -1,9 +1,10 @@
 //! Commands to the WhatsApp gateway that holds a session. How long each may take is in the contract's table of commands.
 
 use crate::command_request::{self, CommandFailure, Progress, read_reply, reports_progress};
+use async_nats::Message;
 use kurir_chassis::{broker::Broker, bucket::Bucket};
 use kurir_contract::{
-    command::{Command, CommandSpec, EmptyBody, ExportKeys, ExportReply, SessionInfo, spec},
+    command::{CommandSpec, EmptyBody, ExportKeys, ExportReply, SessionInfo, spec},
     session::SessionId,
     session_record::{DesiredState, SESSIONS_BUCKET, SessionRecord},
     subject,
@@ -41,12 +42,9 @@ impl GatewayClient {
         arguments: &C::Request,
     ) -> Result<C::Answer, CommandFailure> {
         // A broker or a gateway that hangs shows itself within seconds, with nothing handed over.
-        let status = subject::command(session, Command::Status);
-        let within = Command::Status.kind().deadline();
-        let reply = command_request::request_reply(&self.broker, status, &EmptyBody {}, within).await;
-        let reply = self.explain(session, reply).await?;
-        read_reply::<SessionInfo>(&reply)?;
-        if !(C::COMMAND.is_send() && reports_progress(&reply)) {
+        let status = self.reply(session, spec::Status, &EmptyBody {}).await?;
+        read_reply::<SessionInfo>(&status)?;
+        if !(C::COMMAND.is_send() && reports_progress(&status)) {
             return self.request(session, command, arguments).await;
         }
         let (subject, within) = (subject::command(session, C::COMMAND), C::COMMAND.kind().deadline());
@@ -71,13 +69,21 @@ impl GatewayClient {
     async fn request<C: CommandSpec>(
         &self,
         session: &SessionId,
-        _: C,
+        command: C,
         arguments: &C::Request,
     ) -> Result<C::Answer, CommandFailure> {
-        let subject = subject::command(session, C::COMMAND);
-        let within = C::COMMAND.kind().deadline();
-        let answer = command_request::send_command(&self.broker, subject, arguments, within).await;
-        self.explain(session, answer).await
+        read_reply(&self.reply(session, command, arguments).await?)
+    }
+
+    async fn reply<C: CommandSpec>(
+        &self,
+        session: &SessionId,
+        _: C,
+        arguments: &C::Request,
+    ) -> Result<Message, CommandFailure> {
+        let (subject, within) = (subject::command(session, C::COMMAND), C::COMMAND.kind().deadline());
+        let reply = command_request::request_reply(&self.broker, subject, arguments, within).await;
+        self.explain(session, reply).await
     }
 
     async fn explain<T>(&self, session: &SessionId, answer: Result<T, CommandFailure>) -> Result<T, CommandFailure> {

@@ -53,10 +53,11 @@ async fn collect_values<E: Error + Send + Sync + 'static>(
         let is_deletion = message.headers.as_ref().is_some_and(super::is_deletion);
         if let Some(key) = message.subject.strip_prefix(prefix) {
             // A key that is changed meanwhile comes twice.
-            match is_deletion {
-                true => values.remove(key),
-                false => values.insert(key.to_owned(), message.payload.clone()),
-            };
+            if is_deletion {
+                values.remove(key);
+            } else {
+                values.insert(key.to_owned(), message.payload.clone());
+            }
         }
         if is_last {
             break;

@@ -71,7 +71,11 @@ async fn a_write_over_what_another_client_has_changed_is_a_conflict() {
     assert!(bucket.create("one", json("2")).await.unwrap_err().is_conflict());
     bucket.put("one", json("3")).await.unwrap();
     assert!(bucket.update("one", json("4"), seen).await.unwrap_err().is_conflict());
-    assert_eq!(bucket.get("one").await.unwrap().unwrap().value, "3");
+    bucket.purge_revision("one", seen).await.unwrap_err();
+    let now = bucket.get("one").await.unwrap().unwrap();
+    assert_eq!(now.value, "3");
+    bucket.purge_revision("one", now.revision).await.unwrap();
+    assert_eq!(bucket.get("one").await.unwrap(), None);
 }
 
 #[tokio::test]

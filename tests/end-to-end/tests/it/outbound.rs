@@ -2,7 +2,11 @@
 
 use crate::expect::{assert_iso, text, webhook};
 use kurir_contract::command::SILENT_AFTER;
-use kurir_test_harness::{Stack, stack::SOON, until};
+use kurir_test_harness::{
+    Process, Stack,
+    stack::{KEY, SOON},
+    until,
+};
 use serde_json::json;
 use std::time::Instant;
 
@@ -123,23 +127,31 @@ async fn a_slow_acknowledgement_is_waited_for() {
     stack.finish().await;
 }
 
-/// NATS does not tell a caller that its gateway is gone.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_caller_whose_gateway_is_killed_hears_of_it_within_seconds() {
+/// A message goes out and is never acknowledged, the gateway meets its fate, and the caller hears of it within seconds: NATS
+/// does not tell it.
+async fn the_caller_hears_of(fate: impl AsyncFnOnce(&mut Process)) -> Stack {
     let mut stack = Stack::start().await;
     let lost = json!({"kind": "lose", "times": 1, "match": {"direction": "fromClient", "contact": CONTACT, "stanza": "message"}});
     stack.simulator.post("/faults", lost).await;
     let begun = Instant::now();
-    let send = stack
-        .api
-        .request(reqwest::Method::POST, "/api/whatsapp/send-message")
-        .header("X-API-Key", kurir_test_harness::stack::KEY)
-        .json(&json!({"to": CONTACT, "message": "begun"}));
-    let asked = tokio::spawn(send.send());
+    let send = stack.api.request(reqwest::Method::POST, "/api/whatsapp/send-message").header("X-API-Key", KEY);
+    let asked = tokio::spawn(send.json(&json!({"to": CONTACT, "message": "begun"})).send());
     until("the message to go out", SOON, || async { stack.simulator.get("/faults").await[0]["met"] == 1 }).await;
-    stack.gateway.kill_9().await;
-    let answer = asked.await.expect("a task").expect("an answer");
-    assert_eq!(answer.status(), 504);
+    fate(&mut stack.gateway).await;
+    let answer = asked.await;
+    assert!(matches!(&answer, Ok(Ok(answer)) if answer.status() == 504), "{answer:?}");
     assert!(begun.elapsed() < SILENT_AFTER * 2, "{:?}", begun.elapsed());
+    stack
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_whose_gateway_is_killed_hears_of_it_within_seconds() {
+    the_caller_hears_of(async |gateway| gateway.kill_9().await).await.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_whose_gateway_is_frozen_hears_of_it_within_seconds() {
+    let mut stack = the_caller_hears_of(async |gateway| gateway.pause()).await;
+    stack.gateway.resume();
     stack.finish().await;
 }
